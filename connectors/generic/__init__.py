@@ -1,0 +1,1 @@
+"""The generic connector: Standard Webhooks in our own documented format, in and out."""

@@ -1,0 +1,1 @@
+"""Zendesk Support: event webhooks in, one safe ticket update out."""

@@ -1,0 +1,113 @@
+"""The composition root: the only place that knows everything."""
+
+import threading
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from flask import Flask
+
+from connectors.http import Http
+from connectors.registry import CONNECTORS
+from sla_plugin.jobs.inbox import drain_inbox
+from sla_plugin.jobs.outbox import drain_outbox
+from sla_plugin.jobs.queue import RqQueue
+from sla_plugin.jobs.timekeeper import Timekeeper
+from sla_plugin.ports import Connector, JobQueue
+from sla_plugin.services.outside import Outside
+from sla_plugin.services.seed_tenant import seed_tenant
+from sla_plugin.settings import Settings, secret_keys
+from sla_plugin.store import schema
+from sla_plugin.store.db import Database, database_of, db, engine_options
+from sla_plugin.store.sealing import Sealer
+from sla_plugin.store.tenants import the_tenant
+from sla_plugin.web import admin, health, webhooks
+
+_DAY = 86_400_000_000
+
+
+class Runtime:
+    """Everything a process of ours works with."""
+
+    def __init__(self, settings: Settings, database: Database, outside: Outside) -> None:
+        self.settings = settings
+        self.database = database
+        self.outside = outside
+
+    @staticmethod
+    def clock() -> int:
+        """Now, microseconds UTC."""
+        return time.time_ns() // 1000
+
+    @property
+    def queue(self) -> JobQueue:
+        """The queue that wakes workers."""
+        return self.outside.queue
+
+    @cached_property
+    def timekeeper(self) -> Timekeeper:
+        """The timekeeper of this process."""
+        return Timekeeper(self.database, self.outside, self.clock)
+
+    def drain_inbox(self) -> int:
+        """Apply waiting deliveries; how many."""
+        return drain_inbox(self.database, self.outside, self.clock, self.settings.batch_size)
+
+    def drain_outbox(self) -> int:
+        """Send what is due; how many calls."""
+        return drain_outbox(self.database, self.outside, self.clock, self.settings.outbox_threads)
+
+    def keep_time(self, stop: threading.Event) -> None:
+        """Keep time until `stop` is set."""
+        self.timekeeper.run(stop)
+
+    def migrate(self) -> bool:
+        """Bring the schema to the newest version; True if it was not."""
+        return schema.upgrade(self.database.engine)
+
+    def first_start_message(self) -> str | None:
+        """Seed an empty database; the admin's one-time password at the very first start, else None."""
+        with self.database.reading() as tx:
+            if the_tenant(tx) is not None:
+                return None
+        with self.database.transaction() as tx:
+            seeded = seed_tenant(tx, self.clock())
+        return None if seeded is None else f"Sign in as {seeded.email} with the one-time password {seeded.password}"
+
+    def reset_after_fork(self) -> None:
+        """Forget what belongs to the parent process."""
+        self.database.reset_after_fork()
+
+
+def build(settings: Settings, connectors: Sequence[Connector] = CONNECTORS, queue: JobQueue | None = None) -> Runtime:
+    """A runtime for `settings`. Raises ConfigurationError when a part cannot work."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    app = Flask("sla_plugin.engine")
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.database_url)
+    db.init_app(app)
+    with app.app_context():
+        database = database_of(db.engine, settings.data_dir)
+    outside = Outside(
+        connectors={c.name: c for c in connectors},
+        http=Http(allow_private=settings.allow_private_urls),
+        queue=queue or RqQueue(settings.redis_url),
+        sealer=Sealer(secret_keys(settings)),
+        settle=settings.settle_days * _DAY,
+    )
+    return Runtime(settings, database, outside)
+
+
+def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
+    """The web application: the webhook door, health, the pages."""
+    runtime = runtime or build(settings)
+    app = Flask("sla_plugin")
+    app.config.update(MAX_CONTENT_LENGTH=None, JSON_SORT_KEYS=False)
+    app.register_blueprint(webhooks.blueprint(runtime.database, runtime.outside, runtime.clock))
+    app.register_blueprint(health.blueprint(runtime.database))
+    register: Any = getattr(admin, "register", None)
+    if register is not None:
+        register(app, runtime)
+    app.extensions["sla_plugin"] = runtime
+    return app

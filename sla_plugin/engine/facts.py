@@ -1,0 +1,163 @@
+"""Facts: events in our own words, in the one order that counts.
+
+An event keeps the helpdesk's words; `translate` reads them through a connection's word lists, so that a corrected word list needs no new delivery.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DONE = frozenset({"resolved", "closed", "cancelled"})
+STATUSES = ("open", "assigned", "in_progress", "waiting_customer", "waiting_internal", "resolved", "closed", "cancelled")
+PRIORITIES = ("P0", "P1", "P2", "P3")  # most urgent first
+
+_FIELD_OF_KIND = {
+    "status.changed": "status",
+    "priority.changed": "priority",
+    "type.changed": "type",
+    "assignee.changed": "assignee",
+    "group.changed": "group",
+    "tags.changed": "tags",
+    "subject.changed": "subject",
+    "requester.changed": "requester",
+    "organization.changed": "organization",
+}
+_GONE = {"ticket.merged": "merged", "ticket.deleted": "deleted", "ticket.restored": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One event in our words. `sets` holds the fields it changes, `seen` the ticket as shown after it; instants are microseconds UTC.
+
+    own    a write of ours, or its echo: moves the mirror, never a clock
+    gone   "merged" or "deleted"; "" brings the ticket back; None says nothing
+    """
+
+    key: str
+    kind: str
+    at: int
+    sequence: int | None = None
+    actor_id: str | None = None
+    actor_role: str = "unknown"
+    public: bool | None = None
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    added: Sequence[str] = ()
+    removed: Sequence[str] = ()
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    seen_at: int | None = None
+    opening: bool = False
+    own: bool = False
+    gone: str | None = None
+    history_end: bool = False
+
+
+def known_word(words: Mapping[str, str], word: Any) -> str | None:
+    """Our word for a helpdesk's, None if the connection's list does not have it."""
+    return words.get(str(word).strip().lower())
+
+
+def _instant(value: Any) -> int | None:
+    """Microseconds UTC of an ISO instant with offset; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return (moment - EPOCH) // timedelta(microseconds=1) if moment.tzinfo is not None else None
+
+
+def _ours(values: Mapping[str, Any], status: Mapping[str, str], priority: Mapping[str, str], unset_priority: str) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "status":
+            if value is not None:
+                out["status"] = known_word(status, value) or "open"
+                out["status_word"] = str(value)
+        elif name == "priority":
+            out["priority"] = unset_priority if value is None else known_word(priority, value) or unset_priority
+            out["priority_word"] = None if value is None else str(value)
+        elif name == "tags":
+            out["tags"] = tuple(value) if isinstance(value, (list, tuple)) else tuple(str(value).split()) if value else ()
+        elif name == "created_at":
+            out["created_at"] = _instant(value)
+        elif name == "custom_fields" and isinstance(value, Mapping):
+            out.update({f"custom.{k}": v for k, v in value.items()})
+        else:
+            out[name] = value
+    return out
+
+
+def translate(
+    *,
+    key: str,
+    kind: str,
+    at: int,
+    sequence: int | None,
+    actor_id: str | None,
+    actor_role: str,
+    public: bool | None,
+    own: bool,
+    data: Mapping[str, Any],
+    status: Mapping[str, str],
+    priority: Mapping[str, str],
+    unset_priority: str,
+) -> Fact:
+    """An event in our words; `data` is what the event row keeps (field, from, to, values, seen ...)."""
+    told: dict[str, Any] = dict(data.get("values") or {})
+    name = _FIELD_OF_KIND.get(kind)
+    if name is not None and "to" in data:
+        told[name] = data["to"]
+    elif kind in ("field.changed", "ticket.updated") and data.get("field") and "to" in data:
+        changed = str(data["field"])
+        told[changed if kind == "ticket.updated" or changed.startswith("custom.") else f"custom.{changed}"] = data["to"]
+    return Fact(
+        key=key,
+        kind=kind,
+        at=at,
+        sequence=sequence,
+        actor_id=actor_id,
+        actor_role=actor_role,
+        public=public,
+        sets=_ours(told, status, priority, unset_priority),
+        added=tuple(data.get("added") or ()) if "to" not in data else (),
+        removed=tuple(data.get("removed") or ()) if "to" not in data else (),
+        seen=_ours(data.get("seen") or {}, status, priority, unset_priority),
+        seen_at=data.get("seen_at"),
+        opening=bool(data.get("opening")),
+        own=own or kind == "own.write",
+        gone=_GONE.get(kind),
+        history_end=bool(data.get("history_end")) or kind == "history.ended",
+    )
+
+
+def _rank(fact: Fact) -> int:
+    """Of facts at one instant: creation first, then what stops, what pauses, what starts."""
+    if fact.kind == "ticket.created":
+        return 0
+    status = fact.sets.get("status")
+    if status in DONE or fact.gone or (fact.kind == "reply.public" and fact.actor_role == "agent"):
+        return 1
+    if status is not None and status.startswith("waiting"):
+        return 2
+    return 3
+
+
+def in_order(facts: Iterable[Fact]) -> list[Fact]:
+    """Facts by when they happened, never by arrival.
+
+    At one instant: by the vendor's sequence if every fact of that instant has one, else creation, stop, pause, start; then by key.
+    """
+    ordered: list[Fact] = []
+    for _, group in groupby(sorted(facts, key=lambda f: f.at), key=lambda f: f.at):
+        together = list(group)
+        if len(together) > 1:
+            if all(f.sequence is not None or f.kind == "ticket.created" for f in together):
+                together.sort(key=lambda f: (f.kind != "ticket.created", f.sequence or 0, f.key))
+            else:
+                together.sort(key=lambda f: (_rank(f), f.key))
+        ordered += together
+    return ordered

@@ -1,0 +1,139 @@
+"""Drain the outbox: bind, claim, send with several threads, never two for one ticket."""
+
+import os
+import random
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
+from sla_plugin.ports import Account, Answer, Connector, Http
+from sla_plugin.services.outside import Outside
+from sla_plugin.services.send_calls import bind_calls, budget_wait, carry, freeze, postpone, settle_conflict, settle_permanent, settle_sent, settle_temporary
+from sla_plugin.store.connections import Connection, get_connection, paused_connections
+from sla_plugin.store.db import Database
+from sla_plugin.store.outbox import CallRow, CommandRow, claim_calls, commands_of, free_leases, lease_holders
+
+log = structlog.get_logger()
+LEASE = 90_000_000  # longer than all timeouts of one call together
+
+
+def process_start(pid: int) -> str | None:
+    """When a local process started (kernel ticks); None if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def this_holder() -> str:
+    """This process as the holder of a lease."""
+    return f"{socket.gethostname()}:{os.getpid()}:{process_start(os.getpid())}"
+
+
+def dead_holders(holders: list[str]) -> list[str]:
+    """Those of this host that are gone."""
+    host = socket.gethostname()
+    dead = []
+    for holder in holders:
+        name, pid, start = holder.rsplit(":", 2)
+        if name == host and process_start(int(pid)) != start:
+            dead.append(holder)
+    return dead
+
+
+def drain_outbox(database: Database, outside: Outside, clock: Callable[[], int], threads: int) -> int:
+    """Send what is due until nothing is. Returns how many calls were tried."""
+    total = 0
+    holder = this_holder()
+    with database.reading() as tx:
+        dead = dead_holders(list(lease_holders(tx)))
+    if dead:
+        with database.transaction() as tx:
+            free_leases(tx, dead)
+    with ThreadPoolExecutor(threads, thread_name_prefix="outbox") as pool:
+        while True:
+            with database.transaction() as tx:
+                now = clock()
+                bind_calls(tx, now, 200)
+                calls = claim_calls(tx, now, now + LEASE, threads * 2, paused_connections(tx, now), holder)
+            if not calls:
+                return total
+            total += len(calls)
+            list(pool.map(lambda call: send_call(database, outside, clock, call), calls))
+
+
+def send_call(database: Database, outside: Outside, clock: Callable[[], int], call: CallRow) -> None:
+    """Try one claimed call: read or look whether it landed, freeze, send, settle."""
+    with database.reading() as tx:
+        connection = get_connection(tx, call.tenant_id, call.connection_id)
+        rows = commands_of(tx, call.tenant_id, call.id)
+        if connection is None:
+            return
+        connector = outside.connector(connection.connector)
+        wait = budget_wait(tx, call, connector.limits, clock())
+    if wait:
+        with database.transaction() as tx:
+            postpone(tx, call.tenant_id, call.id, call.lease, clock() + wait)
+        return
+    http = outside.http
+    try:
+        answer = _try(database, outside, clock, call, connection, connector, outside.account(connection), http, rows)
+    except WriteConflict:
+        with database.transaction() as tx:
+            settle_conflict(tx, call, connection, clock(), outside)
+    except TemporaryFailure as error:
+        log.info("write-back postponed", connection=connection.name, ticket=call.external_id, call=call.id, status=error.status, reason=str(error)[:200])
+        with database.transaction() as tx:
+            settle_temporary(tx, call, connection, error, clock(), random.random())
+    except (ConnectorError, ConfigurationError) as error:
+        failure = (
+            error
+            if isinstance(error, ConnectorError)
+            else PermanentFailure(str(error), connector=connector.name, connection=connection.name, operation="write")
+        )
+        log.warning("write-back failed", connection=connection.name, ticket=call.external_id, call=call.id, status=failure.status, reason=str(error)[:200])
+        with database.transaction() as tx:
+            settle_permanent(tx, call, connection, failure, clock(), outside)
+    else:
+        if answer is not None:
+            with database.transaction() as tx:
+                settle_sent(tx, call, connection, answer, clock(), outside)
+            log.info("written to helpdesk", connection=connection.name, ticket=call.external_id, call=call.id, audit=answer.audit_id)
+
+
+def _try(
+    database: Database,
+    outside: Outside,
+    clock: Callable[[], int],
+    call: CallRow,
+    connection: Connection,
+    connector: Connector,
+    account: Account,
+    http: Http,
+    rows: list[CommandRow],
+) -> Answer | None:
+    """The answer of the helpdesk; None if there was nothing to send or the lease was lost."""
+    if call.frozen is not None:
+        if call.unknown and (landed := connector.find(call.frozen, call.marker, account, http)) is not None:
+            return landed
+        frozen, commands, overtaken = call.frozen, [], []
+    else:
+        snapshot = connector.read(call.external_id, account, http)
+        _, commands, overtaken = carry(rows, snapshot, account.words)
+        frozen = connector.prepare(call.external_id, commands, snapshot, call.marker, account) if commands else {}
+    with database.transaction() as tx:
+        if not freeze(tx, call, connection, frozen, commands, overtaken, clock(), outside):
+            return None
+    if clock() > call.leased_until - LEASE // 2:
+        raise TemporaryFailure("held up too long before sending", sent=False, connector=connector.name, connection=connection.name, operation="write")
+    try:
+        return connector.send(frozen, account, http)
+    except WriteConflict:
+        # an earlier try of ours may be what changed the ticket
+        if (landed := connector.find(frozen, call.marker, account, http)) is not None:
+            return landed
+        raise

@@ -1,0 +1,134 @@
+"""The timekeeper's loop: sleep until the earliest transition, wake early when a sooner one is written, and now and then look at everything else."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from sla_plugin.services.keep_time import keep_time, sweep_terms
+from sla_plugin.services.outside import Outside
+from sla_plugin.store.db import Database
+from sla_plugin.store.deliveries import next_tenant
+from sla_plugin.store.notices import CHANNEL, LOOK
+from sla_plugin.store.outbox import next_call_at, outbox_depth
+from sla_plugin.store.tenants import book_revision, tenant_ids
+from sla_plugin.store.tickets import earliest_transition
+
+log = structlog.get_logger()
+SLICE = 100  # promises a transaction
+ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
+
+
+class Timekeeper:
+    """Several may run; each transition is claimed by one."""
+
+    def __init__(self, database: Database, outside: Outside, clock: Callable[[], int]) -> None:
+        self.database = database
+        self.outside = outside
+        self.clock = clock
+        self.lateness = 0  # microseconds, of the last transition kept
+        self._rounds_at = 0
+        self._swept: dict[int, int] = {}  # tenant -> revision that all its open promises have
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep time until `stop` is set. A database that is gone is waited for."""
+        while not stop.is_set():
+            try:
+                with _Alarm(self.database) as alarm:
+                    while not stop.is_set():
+                        self.step(stop, alarm)
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                log.warning("timekeeper waits for the database", error=type(error).__name__)
+                stop.wait(0.5)
+
+    def step(self, stop: threading.Event, alarm: "_Alarm") -> None:
+        """Do all that is due, then sleep until the next transition or the next look."""
+        self.keep(stop)
+        self.rounds()
+        with self.database.reading() as tx:
+            earliest = earliest_transition(tx)
+        now = self.clock()
+        until = min(earliest if earliest is not None else now + LOOK, now + LOOK)
+        # what is due but waits for deliveries is looked at again shortly
+        alarm.wait(stop, max(until - now, 20_000) / 1e6 if earliest is not None and earliest <= now else max(until - now, 0) / 1e6)
+
+    def keep(self, stop: threading.Event) -> int:
+        """Work off what is due, in slices."""
+        total = 0
+        while not stop.is_set():
+            with self.database.reading() as tx:
+                earliest = earliest_transition(tx)
+            now = self.clock()
+            if earliest is None or earliest > now:
+                break
+            with self.database.transaction() as tx:
+                done = keep_time(tx, self.clock(), self.outside, SLICE)
+            if not done:
+                break
+            self.lateness = now - earliest
+            total += done
+        return total
+
+    def rounds(self) -> None:
+        """Every second: wake workers for what lies in inbox and outbox (a wake may have been lost), bring old terms up to date."""
+        now = self.clock()
+        if now - self._rounds_at < ROUNDS:
+            return
+        self._rounds_at = now
+        with self.database.reading() as tx:
+            inbox = next_tenant(tx, now) is not None
+            due = next_call_at(tx)
+            depth = outbox_depth(tx)
+            revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
+        if inbox:
+            self.outside.queue.wake_inbox()
+        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling"):
+            self.outside.queue.wake_outbox()
+        for tenant, revision in revisions.items():
+            while self._swept.get(tenant) != revision:
+                with self.database.transaction() as tx:
+                    if not sweep_terms(tx, tenant, revision, self.clock(), self.outside):
+                        self._swept[tenant] = revision
+
+
+class _Alarm:
+    """Sleeps until a time, a NOTIFY (Postgres) or a commit of another process (SQLite)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> "_Alarm":
+        self._connection = self._database.engine.raw_connection()
+        raw = self._connection.driver_connection
+        assert raw is not None
+        self._raw = raw
+        self._postgres = self._database.engine.dialect.name == "postgresql"
+        if self._postgres:
+            raw.rollback()
+            raw.autocommit = True
+            raw.execute(f"LISTEN {CHANNEL}")
+        else:
+            self._version = self._data_version()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.invalidate()
+
+    def _data_version(self) -> int:
+        return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+
+    def wait(self, stop: threading.Event, seconds: float) -> None:
+        """Return after `seconds`, or earlier when woken."""
+        if self._postgres:
+            for _ in self._raw.notifies(timeout=seconds, stop_after=1):
+                pass
+            return
+        end = time.monotonic() + seconds
+        while not stop.is_set() and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+            version = self._data_version()
+            if version != self._version:
+                self._version = version
+                return

@@ -1,0 +1,83 @@
+"""The worker process: an RQ SimpleWorker on one queue that survives Redis, exceptions and restarts."""
+
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+from rq.exceptions import StopRequested
+from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
+
+from sla_plugin.jobs import tasks
+from sla_plugin.jobs.queue import connect
+
+log = logging.getLogger("sla_plugin.worker")
+
+LEASE = 30  # seconds RQ believes a silent worker alive; it listens in turns of half of that
+RECONNECT = 2.0  # seconds between two tries to reach Redis, at most
+
+
+class DrainWorker(SimpleWorker):
+    """RQ's worker without what we do not use: no remote commands (a thread less), no signal handlers of its own."""
+
+    max_connection_wait_time = RECONNECT
+
+    def __init__(self, queue: str, redis: "Redis") -> None:
+        super().__init__([queue], connection=redis, serializer=JSONSerializer, worker_ttl=LEASE, log_job_description=False)
+
+    def _install_signal_handlers(self) -> None:
+        """`work` owns the signals."""
+
+    def subscribe(self) -> None:
+        """No remote commands."""
+
+    def unsubscribe(self) -> None:
+        """No remote commands."""
+
+    def end(self) -> None:
+        """End after the current job; called from a signal handler, hence without a word to Redis. Raises StopRequested while waiting."""
+        if self.get_state() == WorkerStatus.BUSY:
+            self._stop_requested = True
+        else:
+            raise StopRequested
+
+
+def work(queue: str, redis_url: str, runtime: tasks.Drains) -> None:
+    """Work on `queue` until SIGTERM or SIGINT; the job under way is finished first.
+
+    Whatever a wake would have said is looked up in SQL at the start and after Redis was lost in the middle of a job; else the timekeeper's look repeats it.
+    """
+    tasks.bind(runtime)
+    stop = threading.Event()
+    listening: list[DrainWorker] = []
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        for worker in listening:
+            worker.end()
+
+    previous: list[tuple[int, Any]] = [(number, signal.signal(number, end)) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        while not stop.is_set():
+            tasks.DRAIN[queue]()
+            if stop.is_set():
+                break
+            try:
+                listening.append(DrainWorker(queue, connect(redis_url)))
+                if not stop.is_set():
+                    listening[0].work(logging_level="WARNING")
+            except StopRequested:
+                break
+            except (RedisError, OSError) as problem:
+                log.warning("Redis does not answer (%s); trying again", problem)
+            finally:
+                listening.clear()
+            stop.wait(1.0)
+    finally:
+        for number, handler in previous:
+            signal.signal(number, handler)

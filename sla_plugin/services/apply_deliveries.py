@@ -1,0 +1,105 @@
+"""Apply stored deliveries: parse, store events, evaluate each promise once, settle; one tenant and one transaction a batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sla_plugin.errors import ConfigurationError, DeliveryUnreadable
+from sla_plugin.ports import InboundRequest, Parsed
+from sla_plugin.services.evaluate_promises import Written, evaluate_promises
+from sla_plugin.services.mark_echoes import mark_echoes
+from sla_plugin.services.outside import Outside
+from sla_plugin.store.audit import append_audit
+from sla_plugin.store.connections import Connection, list_connections
+from sla_plugin.store.db import Transaction
+from sla_plugin.store.deliveries import claim_deliveries, next_tenant, settle_deliveries
+from sla_plugin.store.events import event_row, insert_events
+from sla_plugin.store.tickets import end_history, ensure_tickets, lock_promises
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a batch did: deliveries settled, and the earliest next transition it wrote (None: none)."""
+
+    deliveries: int
+    earliest: int | None = None
+    ids: tuple[int, ...] = ()
+
+
+def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) -> Applied:
+    """Apply up to `limit` deliveries of the tenant that waits longest. Raises whatever a poison delivery raises; the caller then tries one by one."""
+    tenant = next_tenant(tx, now)
+    if tenant is None:
+        return Applied(0)
+    claimed = claim_deliveries(tx, tenant, limit, now)
+    if not claimed:
+        return Applied(0)
+    connections = {c.id: c for c in list_connections(tx, tenant)}
+    outcomes: list[tuple[int, str, str | None, dict[str, Any] | None]] = []
+    rows: list[dict[str, Any]] = []
+    delivered: dict[int, list[dict[str, Any]]] = {}
+    for delivery in claimed:
+        connection = connections[delivery.connection_id]
+        try:
+            parsed = _parse(delivery, connection, outside)
+        except (DeliveryUnreadable, ConfigurationError) as error:
+            outcomes.append((delivery.id, "unreadable", str(error), None))
+            continue
+        if not parsed.events:
+            outcomes.append((delivery.id, "ignored", parsed.ignored or "nothing in it concerns a ticket", None))
+            continue
+        delivered[delivery.id] = [event_row(tenant, connection.id, delivery.id, delivery.received_at, event) for event in parsed.events]
+        rows += delivered[delivery.id]
+    # a repeated event within the batch is one event: the first received counts
+    by_key = {(r["connection_id"], r["event_key"]): r for r in reversed(rows)}
+    unique = list({id(r): r for r in rows if by_key[(r["connection_id"], r["event_key"])] is r}.values())
+    _bind(tx, tenant, unique)
+    mark_echoes(tx, tenant, unique, connections, outside)
+    fresh = insert_events(tx, unique)
+    causes: dict[int, list[str]] = {}
+    for row in unique:
+        if row["promise_id"] is not None and (row["connection_id"], row["event_key"]) in fresh:
+            causes.setdefault(row["promise_id"], []).append(row["event_key"])
+        elif row["kind"] == "history.ended" and (row["connection_id"], row["event_key"]) in fresh:
+            end_history(tx, tenant, row["connection_id"], now)
+    outcomes += [(delivery, "applied", _repeated(made, fresh, by_key), _became(made)) for delivery, made in delivered.items()]
+    settle_deliveries(tx, tenant, now, outcomes)
+    written = Written()
+    if causes:
+        promises = lock_promises(tx, tenant, causes)
+        written = evaluate_promises(tx, tenant, promises, now, outside, causes)
+    changes: dict[str, Any] = {"deliveries": len(claimed), "events": len(fresh), **written.changes()}
+    append_audit(tx, tenant, now, "machine", "deliveries applied", changes)
+    return Applied(len(claimed), written.earliest, tuple(d.id for d in claimed))
+
+
+def _parse(delivery: Any, connection: Connection, outside: Outside) -> Parsed:
+    request = InboundRequest(headers=delivery.headers, body=delivery.body or b"", received_at=delivery.received_at)
+    return outside.connector(connection.connector).parse(request, connection.options)
+
+
+def _bind(tx: Transaction, tenant: int, rows: Sequence[dict[str, Any]]) -> None:
+    """Give each event row its ticket and promise."""
+    first: dict[int, dict[str, tuple[int, bool]]] = {}
+    for row in rows:
+        external = row["external_id"]
+        if external is not None:
+            seen = first.setdefault(row["connection_id"], {})
+            if external not in seen or row["received_at"] < seen[external][0]:
+                seen[external] = (row["received_at"], bool(row["data"].get("history")))
+    for connection, externals in sorted(first.items()):
+        known = ensure_tickets(tx, tenant, connection, externals)
+        for row in rows:
+            if row["connection_id"] == connection and row["external_id"] in known:
+                row["ticket_id"], row["promise_id"] = known[row["external_id"]]
+
+
+def _became(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"events": len(rows), "kinds": sorted({r["kind"] for r in rows}), "tickets": sorted({r["external_id"] for r in rows if r["external_id"]})[:20]}
+
+
+def _repeated(made: Sequence[Mapping[str, Any]], fresh: set[tuple[int, str]], by_key: Mapping[tuple[int, str], Mapping[str, Any]]) -> str | None:
+    """A sentence when every event of a delivery was known already."""
+    if any((r["connection_id"], r["event_key"]) in fresh and by_key[(r["connection_id"], r["event_key"])] is r for r in made):
+        return None
+    return "its event was known already: nothing changed"

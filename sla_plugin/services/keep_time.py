@@ -1,0 +1,46 @@
+"""What time does by itself: due transitions, and promises whose terms are older than the book."""
+
+from sla_plugin.services.evaluate_promises import GRACE, evaluate_promises
+from sla_plugin.services.outside import Outside
+from sla_plugin.store.audit import append_audit
+from sla_plugin.store.db import Transaction
+from sla_plugin.store.deliveries import watermarks
+from sla_plugin.store.tickets import claim_due, claim_stale
+
+PATIENCE = 500_000  # how long a breach waits for deliveries received before it
+
+
+def keep_time(tx: Transaction, now: int, outside: Outside, limit: int) -> int:
+    """Evaluate promises whose next transition is due, of one tenant. Returns how many; 0 = nothing (more) can be done now.
+
+    Deliveries received before the transition are applied first, for which it waits at most `PATIENCE`; a connection with deliveries untried for longer
+    than the grace is evaluated only up to its watermark.
+    """
+    held_back = watermarks(tx, now - GRACE)
+    promises = claim_due(tx, now, limit, held_back)
+    arriving = watermarks(tx, now)
+    ready = [
+        p
+        for p in promises
+        if p.connection_id in held_back
+        or p.next_transition_at is None
+        or now - p.next_transition_at >= PATIENCE
+        or arriving.get(p.connection_id, now) > p.next_transition_at
+    ]
+    if not ready:
+        return 0
+    tenant = ready[0].tenant_id
+    written = evaluate_promises(tx, tenant, ready, now, outside, {})
+    changes = written.changes()
+    if changes:
+        append_audit(tx, tenant, now, "machine", "time passed", changes)
+    return len(ready)
+
+
+def sweep_terms(tx: Transaction, tenant: int, revision: int, now: int, outside: Outside, limit: int = 500) -> int:
+    """Bring a chunk of promises evaluated with older terms up to `revision`. Returns how many; 0 = all are."""
+    promises = claim_stale(tx, tenant, revision, limit)
+    if promises:
+        written = evaluate_promises(tx, tenant, promises, now, outside, {})
+        append_audit(tx, tenant, now, "machine", "terms applied", {"revision": revision, "promises": len(promises), **written.changes()})
+    return len(promises)

@@ -1,0 +1,57 @@
+"""What services may use of the outside, handed to them by the composition root."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sla_plugin.engine.evaluate import SETTLE
+from sla_plugin.errors import ConfigurationError
+from sla_plugin.ports import Account, Connector, Http, JobQueue, Words
+from sla_plugin.store.connections import Connection
+from sla_plugin.store.sealing import Sealer
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Connectors by name, the way out over HTTP, the queue that wakes workers, the sealer of secrets. `settle` is in microseconds."""
+
+    connectors: Mapping[str, Connector]
+    http: Http
+    queue: JobQueue
+    sealer: Sealer
+    settle: int = SETTLE
+
+    def connector(self, name: str) -> Connector:
+        """The connector called `name`; an unknown one is an error the operator sees, never a crash of a sweep."""
+        try:
+            return self.connectors[name]
+        except KeyError:
+            raise ConfigurationError(f"connector {name!r} is not installed; known are {', '.join(self.connectors)}") from None
+
+    def words(self, connection: Connection) -> Words:
+        """The connector's words with what the connection overrides: {"status": {theirs: ours}, "priority": {...}, "unset_priority": ours}."""
+        base, own = self.connector(connection.connector).words, connection.mapping
+        status, priority = dict(own.get("status") or {}), dict(own.get("priority") or {})
+        return Words(
+            status={**base.status, **{k.lower(): v for k, v in status.items()}},
+            priority={**base.priority, **{k.lower(): v for k, v in priority.items()}},
+            unset_priority=own.get("unset_priority") or base.unset_priority,
+            status_out={**base.status_out, **{v: k for k, v in status.items()}},
+            priority_out={**base.priority_out, **{v: k for k, v in priority.items()}},
+        )
+
+    def secrets(self, connection: Connection) -> list[str]:
+        """The webhook secrets in force, newest first, in clear text."""
+        return [self.sealer.open(s["sealed"]) for s in connection.sealed_secrets]
+
+    def account(self, connection: Connection) -> Account:
+        """The connection as its connector needs it."""
+        return Account(
+            connection=connection.name,
+            base_url=connection.base_url,
+            email=connection.email,
+            token=self.sealer.open(connection.sealed_token),
+            secrets=self.secrets(connection),
+            words=self.words(connection),
+            options=connection.options,
+        )

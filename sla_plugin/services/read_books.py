@@ -1,0 +1,67 @@
+"""The books of a tenant: what each policy and calendar said, revision by revision."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from sla_plugin.engine.business_time import BusinessTime
+from sla_plugin.engine.calendars import Calendar
+from sla_plugin.engine.policies import ALWAYS_OPEN, Book, Policy, Terms
+from sla_plugin.store.db import Transaction
+from sla_plugin.store.policies import calendar_versions, policy_versions
+from sla_plugin.store.tenants import book_revision
+
+_ALWAYS = Calendar.from_definition({"time_zone": "UTC", "hours": ALWAYS_OPEN}, "24x7")
+_cache: dict[int, tuple[int, list[Book]]] = {}
+_lock = threading.Lock()
+
+
+def read_books(tx: Transaction, tenant: int) -> list[Book]:
+    """Every book of the tenant, oldest first; compiled once per revision and process."""
+    revision = book_revision(tx, tenant)
+    with _lock:
+        cached = _cache.get(tenant)
+    if cached is not None and cached[0] == revision:
+        return cached[1]
+    books = build_books(policy_versions(tx, tenant), calendar_versions(tx, tenant))
+    with _lock:
+        _cache[tenant] = (revision, books)
+    return books
+
+
+def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]:
+    """Books from (name, version row) pairs; rows have revision, effective_at, version, definition."""
+    compiled: dict[tuple[int | None, int | None], BusinessTime] = {(None, None): BusinessTime(_ALWAYS)}
+    parsed: dict[int, Policy] = {}
+    made: dict[tuple[int, int | None, int | None], Terms] = {}
+    by_calendar: dict[str, Any] = {}
+    by_policy: dict[str, Any] = {}
+    books: list[Book] = []
+    revisions = sorted({(v.revision, v.effective_at) for _, v in (*policies, *calendars)})
+    for revision, since in revisions:
+        by_calendar.update({name: v for name, v in calendars if v.revision == revision})
+        by_policy.update({name: v for name, v in policies if v.revision == revision})
+        terms = []
+        for version in by_policy.values():
+            policy = parsed.get(version.id)
+            if policy is None:
+                policy = parsed[version.id] = Policy.from_definition(version.definition, version.definition.get("name", "policy"))
+            calendar = by_calendar.get(policy.calendar)
+            c = (calendar.calendar_id, calendar.version) if calendar is not None else (None, None)
+            if c not in compiled and calendar is not None:
+                compiled[c] = BusinessTime(Calendar.from_definition(calendar.definition, policy.calendar))
+            key = (version.id, *c)
+            if key not in made:
+                made[key] = Terms(version.policy_id, version.version, policy, c[0], c[1], compiled[c])
+            terms.append(made[key])
+        books.append(Book.of(revision, since, terms))
+    return books
+
+
+def books_since(books: Sequence[Book], first_received_at: int) -> list[Book]:
+    """The books that concern a promise first heard of at an instant: what was in force then covers all before it, later ones come at their time."""
+    start = 0
+    for number, book in enumerate(books):
+        if book.since <= first_received_at:
+            start = number
+    return list(books[start:])

@@ -1,0 +1,225 @@
+"""Every setting in one table: it drives parsing, `sla-plugin settings` and the README's table (a test compares them)."""
+
+import base64
+import difflib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sla_plugin.errors import ConfigurationError
+
+UNIX_SOCKET_LIMIT = 100  # bytes; the kernel takes 107, Redis appends a little to temporary names
+YES, NO = {"1", "yes", "true", "on"}, {"0", "no", "false", "off"}
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class Unfit(ValueError):
+    """A value that a parser refuses; the message says what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row: the environment variable, the attribute of `Settings`, the default as one would type it, the parser, one line of help.
+
+    `shown` replaces the default in the documentation where the default is derived from other settings.
+    """
+
+    name: str
+    attribute: str
+    default: str
+    parse: Callable[[str], Any]
+    help: str
+    shown: str = ""
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
+            raise Unfit(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _yes_or_no(value: str) -> bool:
+    if value.lower() not in YES | NO:
+        raise Unfit("yes or no")
+    return value.lower() in YES
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.upper() not in words:
+            raise Unfit(f"one of {', '.join(words)}")
+        return value.upper()
+
+    return parse
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _host(value: str) -> str:
+    if not value or any(character in value for character in "/ "):
+        raise Unfit("an address to listen on, such as 127.0.0.1 or 0.0.0.0")
+    return value
+
+
+def _folder(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _database_url(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if scheme in ("postgres", "postgresql"):
+        return f"postgresql+psycopg://{rest}"
+    if value and (not separator or scheme not in ("postgresql+psycopg", "sqlite")):
+        raise Unfit("postgresql://user:password@host/database or sqlite:////path/to/file.db")
+    return value
+
+
+def _redis_url(value: str) -> str:
+    if value and urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+        raise Unfit("redis://host:port/0, rediss://host:port/0 or unix:///path/to/socket")
+    return value
+
+
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise Unfit("an address such as https://sla.example.com")
+    return value.rstrip("/")
+
+
+def _secret_keys(value: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in value.split(",") if key.strip())
+    for key in keys:
+        try:
+            length = len(base64.urlsafe_b64decode(key))
+        except ValueError:
+            length = 0
+        if length != 32:
+            raise Unfit("Fernet keys (32 bytes in URL-safe base64), separated by commas")
+    return keys
+
+
+SETTINGS = (
+    Setting("DATABASE_URL", "database_url", "", _database_url, "Where everything is kept: SQLite, or Postgres as `postgresql://user:password@host/database`.", "SQLite in the data folder"),
+    Setting("REDIS_URL", "redis_url", "", _redis_url, "Redis that wakes the workers. It holds no truth: losing it loses nothing.", "an embedded server"),
+    Setting("SLA_DATA_DIR", "data_dir", "data", _folder, "Folder of the SQLite database, the embedded Redis, the key file and the state of the parts."),
+    Setting("SLA_HOST", "host", "127.0.0.1", _host, "Address the web server listens on."),
+    Setting("SLA_PORT", "port", "8080", _whole(0, 65535), "Port the web server listens on; 0 takes a free one."),
+    Setting("SLA_PUBLIC_URL", "public_url", "", _public_url, "Address under which helpdesks and people reach the plugin.", "`http://SLA_HOST:SLA_PORT`"),
+    Setting("SLA_ALLOW_PRIVATE_URLS", "allow_private_urls", "no", _yes_or_no, "Opens loopback and private addresses as base URLs of connections."),
+    Setting("SLA_SECRET_KEYS", "secret_keys", "", _secret_keys, "Fernet keys that encrypt stored credentials, separated by commas; the first one encrypts, all decrypt.", "`secret.key` in the data folder"),
+    Setting("SLA_LOG_LEVEL", "log_level", "INFO", _one_of(*LOG_LEVELS), f"How much the parts say: {', '.join(LOG_LEVELS)}."),
+    Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of the web server."),
+    Setting("SLA_OUTBOX_THREADS", "outbox_threads", "4", _whole(1, 32), "Calls to helpdesks under way at the same time."),
+    Setting("SLA_BATCH_SIZE", "batch_size", "200", _whole(1, 500), "Deliveries applied in one transaction, at most."),
+    Setting("SLA_SETTLE_DAYS", "settle_days", "4", _whole(0, 60), "Days after which a resolved ticket that nobody reopened is final."),
+    Setting("SLA_RAW_DAYS", "raw_days", "30", _whole(1, 3650), "Days for which raw webhook bodies are kept."),
+)
+NAMES = {row.name for row in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator decided; the attributes are explained in SETTINGS. Derived values are filled in: no attribute is empty but `secret_keys`.
+
+    embedded_redis   True where `redis_url` is the socket of the server that `up` runs itself
+    """
+
+    database_url: str
+    redis_url: str
+    embedded_redis: bool
+    data_dir: Path
+    host: str
+    port: int
+    public_url: str
+    allow_private_urls: bool
+    secret_keys: tuple[str, ...]
+    log_level: str
+    web_threads: int
+    outbox_threads: int
+    batch_size: int
+    settle_days: int
+    raw_days: int
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> "Settings":
+        """Settings from environment variables. Raises ConfigurationError that names variable, value and what is expected."""
+        for name in environment:
+            if name.startswith("SLA_") and name not in NAMES:
+                nearest = difflib.get_close_matches(name, NAMES, n=1, cutoff=0)[0]
+                raise ConfigurationError(f"{name} is not a setting; did you mean {nearest}? `sla-plugin settings` lists all")
+        values = {row.attribute: _parsed(row, environment.get(row.name) or row.default) for row in SETTINGS}
+        values["embedded_redis"] = not values["redis_url"]
+        values["redis_url"] = values["redis_url"] or f"unix://{redis_socket(values['data_dir'])}"
+        values["database_url"] = values["database_url"] or f"sqlite:///{values['data_dir'] / 'sla.db'}"
+        values["public_url"] = values["public_url"] or local_url(values["host"], values["port"])
+        return cls(**values)
+
+
+def _parsed(row: Setting, value: str) -> Any:
+    try:
+        return row.parse(value.strip())
+    except Unfit as problem:
+        shown = "(hidden)" if row.attribute == "secret_keys" else repr(value)
+        raise ConfigurationError(f"{row.name} is {shown}: expected {problem}") from None
+
+
+def local_url(host: str, port: int) -> str:
+    """The address of the web server as seen from this machine."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{reachable}:{port}"
+
+
+def redis_socket(data_dir: Path) -> Path:
+    """The embedded Redis' socket: in the data folder, or in a short private folder where that path is too long for a socket."""
+    inside = data_dir / "redis.sock"
+    if len(os.fsencode(inside)) <= UNIX_SOCKET_LIMIT:
+        return inside
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"sla-plugin-{os.getuid()}-{digest}" / "redis.sock"
+
+
+def secret_keys(settings: Settings) -> tuple[str, ...]:
+    """The keys that seal credentials: SLA_SECRET_KEYS, else the key file (mode 0600), which the first start makes."""
+    if settings.secret_keys:
+        return settings.secret_keys
+    path = settings.data_dir / "secret.key"
+    if not path.exists():
+        _make_key_file(path)
+    try:
+        return _secret_keys(path.read_text().strip().replace("\n", ","))
+    except Unfit as problem:
+        raise ConfigurationError(f"{path} is damaged: expected {problem}; without it stored credentials cannot be read, restore it from a backup") from None
+
+
+def _make_key_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(base64.urlsafe_b64encode(os.urandom(32)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)  # appears whole, and only if no other process was first
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)
+
+
+def settings_table_markdown() -> str:
+    """The README's configuration table."""
+    lines = ["| variable | default | what |", "|---|---|---|"]
+    for row in SETTINGS:
+        lines.append(f"| `{row.name}` | {row.shown or f'`{row.default}`'} | {row.help} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,50 @@
+"""Alerts: a warning, critical or breach that a person should know of; one per clock, cycle and level."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Index, String, UniqueConstraint, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sla_plugin.store.db import Base, TenantRow, Transaction
+
+
+class Alert(TenantRow, Base):
+    """`due_at` is the instant the threshold was passed, `raised_at` when we knew and committed it."""
+
+    __tablename__ = "alert"
+    __table_args__ = (UniqueConstraint("tenant_id", "promise_id", "metric", "cycle", "level"), Index("ix_alert_recent", "tenant_id", "raised_at"))
+    promise_id: Mapped[int]
+    ticket_id: Mapped[int]
+    connection_id: Mapped[int]
+    external_id: Mapped[str] = mapped_column(String(200))
+    metric: Mapped[str] = mapped_column(String(40))
+    cycle: Mapped[int]
+    level: Mapped[str] = mapped_column(String(10))  # warning, critical, breach
+    due_at: Mapped[int]
+    raised_at: Mapped[int]
+    policy_id: Mapped[int | None]
+    policy_version: Mapped[int | None]
+    acknowledged_at: Mapped[int | None]
+    acknowledged_by: Mapped[str | None] = mapped_column(String(200))
+    note: Mapped[str | None]
+
+
+def insert_alerts(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, str, int, str]]:
+    """Insert alerts; returns (promise, metric, cycle, level) of the new ones."""
+    if not rows:
+        return set()
+    dialect = postgresql if tx.is_postgres else sqlite
+    statement = (
+        dialect.insert(Alert)
+        .values(list(rows))
+        .on_conflict_do_nothing(index_elements=["tenant_id", "promise_id", "metric", "cycle", "level"])
+        .returning(Alert.promise_id, Alert.metric, Alert.cycle, Alert.level)
+    )
+    return {tuple(r) for r in tx.execute(statement)}
+
+
+def alerts_of(tx: Transaction, tenant: int, promise: int) -> Sequence[Alert]:
+    """The alerts of a promise in order."""
+    return tx.scalars(select(Alert).where(Alert.tenant_id == tenant, Alert.promise_id == promise).order_by(Alert.due_at, Alert.id)).all()

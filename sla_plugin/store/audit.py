@@ -1,0 +1,64 @@
+"""The audit trail: one entry per transaction and tenant, chained by hash."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Index, String, UniqueConstraint, insert, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sla_plugin.store.db import Base, TenantRow, Transaction
+from sla_plugin.store.ids import new_id
+
+
+class AuditEntry(TenantRow, Base):
+    """What one transaction changed. `digest` is over the salted content, so that content can be erased while the chain still holds."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (UniqueConstraint("tenant_id", "number"), Index("ix_audit_recent", "tenant_id", "at"))
+    number: Mapped[int]
+    at: Mapped[int]
+    actor: Mapped[str] = mapped_column(String(200))
+    what: Mapped[str] = mapped_column(String(100))
+    changes: Mapped[dict[str, Any]]
+    salt: Mapped[str] = mapped_column(String(32))
+    digest: Mapped[str] = mapped_column(String(64))
+    previous: Mapped[str] = mapped_column(String(64))
+    chain: Mapped[str] = mapped_column(String(64))
+
+
+def content_digest(salt: str, changes: Mapping[str, Any]) -> str:
+    """sha256 of the salt and the canonical JSON of the changes."""
+    return hashlib.sha256((salt + json.dumps(changes, sort_keys=True, separators=(",", ":"))).encode()).hexdigest()
+
+
+def chain_digest(previous: str, number: int, at: int, actor: str, what: str, digest: str) -> str:
+    """The hash that the next entry builds on."""
+    return hashlib.sha256(f"{previous}|{number}|{at}|{actor}|{what}|{digest}".encode()).hexdigest()
+
+
+def append_audit(tx: Transaction, tenant: int, now: int, actor: str, what: str, changes: Mapping[str, Any]) -> None:
+    """Append one entry; writers of one tenant queue here, so call it last in a transaction."""
+    if tx.is_postgres:
+        tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": tenant})
+    last = tx.execute(select(AuditEntry.number, AuditEntry.chain).where(AuditEntry.tenant_id == tenant).order_by(AuditEntry.number.desc()).limit(1)).first()
+    number, previous = (last.number + 1, last.chain) if last else (1, "")
+    salt = os.urandom(16).hex()
+    digest = content_digest(salt, changes)
+    tx.execute(
+        insert(AuditEntry).values(
+            tenant_id=tenant,
+            id=new_id(),
+            number=number,
+            at=now,
+            actor=actor[:200],
+            what=what[:100],
+            changes=dict(changes),
+            salt=salt,
+            digest=digest,
+            previous=previous,
+            chain=chain_digest(previous, number, now, actor[:200], what[:100], digest),
+        )
+    )

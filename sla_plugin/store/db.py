@@ -1,0 +1,208 @@
+"""The one place that opens transactions: sessions, the write turn of SQLite, the types of columns.
+
+Instants are stored as BIGINT microseconds since 1970-01-01 UTC in both databases (`to_timestamp(x / 1e6)` in psql): one exact representation from engine
+to disk, no time zone can get in between.
+"""
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, BigInteger, Engine, MetaData, create_engine, event, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from sla_plugin.errors import ConfigurationError
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {int: BigInteger, dict[str, Any]: Json, list[Any]: Json}
+
+
+class TenantRow:
+    """Columns of every table: the tenant first, then the app's own id; both are the primary key."""
+
+    tenant_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+db = SQLAlchemy()  # engine and its options only; models are on our own Base
+
+
+class Transaction(Session):
+    """One database transaction. `after_commit(f)` runs f once the commit is durable, never after a rollback."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine, expire_on_commit=False, autoflush=False)
+        self._after: list[Callable[[], None]] = []
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Run `effect` after the commit (wakes, never truth)."""
+        self._after.append(effect)
+
+    @property
+    def is_postgres(self) -> bool:
+        """True on Postgres, False on SQLite."""
+        return self.get_bind().dialect.name == "postgresql"
+
+
+class WriteTurn:
+    """SQLite's single writer: one file lock that every writing transaction takes first, so that writers queue instead of failing.
+
+    The holder writes its pid and the instant into the file: the supervisor kills a holder that keeps it over 2 s (a stopped process).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.Lock()
+
+    @contextmanager
+    def hold(self, wait: float) -> Iterator[None]:
+        """Hold the turn; raises TimeoutError after `wait` seconds without it."""
+        end = time.monotonic() + wait
+        if not self._local.acquire(timeout=wait):
+            raise TimeoutError("no write turn within the process")
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                while True:
+                    try:
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except BlockingIOError:
+                        if time.monotonic() > end:
+                            raise TimeoutError(f"no write turn within {wait} s: {self.holder()}") from None
+                        time.sleep(0.001)
+                os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": time.time()}).encode().ljust(64), 0)
+                yield
+                os.pwrite(handle, b"".ljust(64), 0)
+            finally:
+                os.close(handle)
+        finally:
+            self._local.release()
+
+    def holder(self) -> dict[str, Any] | None:
+        """Who holds the turn: {"pid", "since" (epoch seconds)}; None if nobody does."""
+        try:
+            content = self.path.read_bytes().strip()
+            return json.loads(content) if content else None
+        except (OSError, ValueError):
+            return None
+
+
+class Database:
+    """An engine and the rules of writing to it."""
+
+    def __init__(self, engine: Engine, turn: WriteTurn | None = None) -> None:
+        self.engine = engine
+        self.turn = turn
+
+    @contextmanager
+    def transaction(self, wait: float = 5.0) -> Iterator[Transaction]:
+        """A writing transaction: committed at the end, rolled back on any error. `wait`: seconds for the write turn (SQLite)."""
+        with self._turn(wait):
+            session = Transaction(self.engine)
+            try:
+                session.connection(execution_options={"begin": "BEGIN IMMEDIATE"})
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+            finally:
+                session.close()
+        for effect in session._after:
+            effect()
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A reading transaction; anything written in it is rolled back."""
+        session = Transaction(self.engine)
+        try:
+            yield session
+        finally:
+            session.close()  # ends the transaction; what was read stays readable
+
+    @contextmanager
+    def _turn(self, wait: float) -> Iterator[None]:
+        if self.turn is None:
+            yield
+        else:
+            with self.turn.hold(wait):
+                yield
+
+    def ping(self) -> None:
+        """Raises whatever the database raises when it cannot answer."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def reset_after_fork(self) -> None:
+        """Forget the parent's connections; call in a new child process."""
+        self.engine.dispose(close=False)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Engine options for a database URL."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": 10, "check_same_thread": False}}
+    return {
+        "pool_size": 10,
+        "max_overflow": 10,
+        "pool_pre_ping": True,
+        "connect_args": {
+            "connect_timeout": 3,
+            # a stopped process must not hold its locks beyond a lease
+            "options": "-c idle_in_transaction_session_timeout=8000 -c lock_timeout=10000 -c timezone=UTC",
+        },
+    }
+
+
+def prepare_engine(engine: Engine) -> Engine:
+    """Set what every connection needs; returns the engine."""
+    if engine.dialect.name == "sqlite":
+
+        def on_connect(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # the driver's own BEGIN comes too late: on_begin says it
+            cursor = connection.cursor()
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        def on_begin(connection: Any) -> None:
+            connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+        event.listen(engine, "connect", on_connect)
+        event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def open_database(url: str, data_dir: Path) -> Database:
+    """A Database for `url`; raises ConfigurationError for a kind that is not supported."""
+    backend = make_url(url).get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise ConfigurationError(f"DATABASE_URL: {backend} is not supported; use postgresql://… or leave it empty for SQLite")
+    return database_of(create_engine(url, **engine_options(url)), data_dir)
+
+
+def database_of(engine: Engine, data_dir: Path) -> Database:
+    """A Database around an engine that exists already."""
+    turn = WriteTurn(data_dir / "write.turn") if engine.dialect.name == "sqlite" else None
+    return Database(prepare_engine(engine), turn)

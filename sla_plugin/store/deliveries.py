@@ -1,0 +1,166 @@
+"""Deliveries: the raw inbound requests, kept as they came; the inbox is those in state `stored`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, bindparam, func, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sla_plugin.store.db import Base, TenantRow, Transaction
+from sla_plugin.store.ids import new_id
+
+STATES = ("stored", "applied", "ignored", "unreadable", "failed")
+
+
+class Delivery(TenantRow, Base):
+    """One raw inbound request."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "connection_id", "delivery_key"),
+        # the inbox: one partial index across tenants (a work queue is exempt from tenant first)
+        Index("ix_delivery_inbox", "history", "id", postgresql_where=text("state = 'stored'"), sqlite_where=text("state = 'stored'")),
+        Index("ix_delivery_recent", "tenant_id", "connection_id", "received_at"),
+    )
+    connection_id: Mapped[int]
+    delivery_key: Mapped[str] = mapped_column(String(200))
+    received_at: Mapped[int]
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(String(12), default="stored")
+    history: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    retry_at: Mapped[int | None]
+    duplicates: Mapped[int] = mapped_column(default=0)
+    applied_at: Mapped[int | None]
+    became: Mapped[dict[str, Any] | None]  # {"events": n, "tickets": [...], "kind": ...}
+
+
+def insert_deliveries(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Store deliveries; returns the ids of the new ones (the others are duplicates of what is stored already)."""
+    dialect = postgresql if tx.is_postgres else sqlite
+    fresh: set[int] = set()
+    for row in rows:
+        statement = (
+            dialect.insert(Delivery).values(**row).on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "delivery_key"]).returning(Delivery.id)
+        )
+        if tx.execute(statement).first() is not None:
+            fresh.add(row["id"])
+    return fresh
+
+
+def count_duplicate(tx: Transaction, tenant: int, connection: int, key: str) -> None:
+    """The same delivery came again."""
+    tx.execute(
+        update(Delivery)
+        .where(Delivery.tenant_id == tenant, Delivery.connection_id == connection, Delivery.delivery_key == key)
+        .values(duplicates=Delivery.duplicates + 1)
+    )
+
+
+def delivery_row(tenant: int, connection: int, key: str, received_at: int, headers: Mapping[str, str], body: bytes, history: bool = False) -> dict[str, Any]:
+    """A row ready to insert."""
+    return {
+        "tenant_id": tenant,
+        "id": new_id(),
+        "connection_id": connection,
+        "delivery_key": key[:200],
+        "received_at": received_at,
+        "headers": dict(headers),
+        "body": body,
+        "state": "stored",
+        "history": history,
+        "tries": 0,
+        "duplicates": 0,
+    }
+
+
+def next_tenant(tx: Transaction, now: int) -> int | None:
+    """The tenant whose delivery waits longest (live before history); None if the inbox is empty."""
+    return tx.scalar(
+        select(Delivery.tenant_id)
+        .where(Delivery.state == "stored", func.coalesce(Delivery.retry_at, 0) <= now)
+        .order_by(Delivery.history, Delivery.id)
+        .limit(1)
+    )
+
+
+def claim_deliveries(tx: Transaction, tenant: int, limit: int, now: int) -> Sequence[Any]:
+    """Lock the oldest stored deliveries of a tenant for this transaction (live before history); rows another worker holds are passed over."""
+    query = (
+        select(Delivery.id, Delivery.connection_id, Delivery.received_at, Delivery.headers, Delivery.body, Delivery.tries, Delivery.history)
+        .where(Delivery.tenant_id == tenant, Delivery.state == "stored", func.coalesce(Delivery.retry_at, 0) <= now)
+        .order_by(Delivery.history, Delivery.id)
+        .limit(limit)
+    )
+    if tx.is_postgres:
+        query = query.with_for_update(skip_locked=True)
+    return tx.execute(query).all()
+
+
+_SETTLE = (
+    update(Delivery)
+    .where(Delivery.tenant_id == bindparam("b_tenant"), Delivery.id == bindparam("b_id"))
+    .values(
+        state=bindparam("b_state"),
+        reason=bindparam("b_reason"),
+        applied_at=bindparam("b_at"),
+        became=bindparam("b_became", type_=Delivery.became.type),
+        tries=Delivery.tries + 1,
+    )
+)
+
+
+def settle_deliveries(tx: Transaction, tenant: int, now: int, outcomes: Sequence[tuple[int, str, str | None, dict[str, Any] | None]]) -> None:
+    """Record what each delivery became: (id, state, reason, became)."""
+    if outcomes:
+        tx.connection().execute(_SETTLE, [{"b_tenant": tenant, "b_id": d, "b_state": s, "b_reason": r, "b_at": now, "b_became": b} for d, s, r, b in outcomes])
+
+
+def postpone_delivery(tx: Transaction, tenant: int, delivery: int, retry_at: int, reason: str) -> None:
+    """A batch with this delivery failed: try it again, alone, not before `retry_at`."""
+    tx.execute(
+        update(Delivery).where(Delivery.tenant_id == tenant, Delivery.id == delivery).values(tries=Delivery.tries + 1, retry_at=retry_at, reason=reason[:500])
+    )
+
+
+def requeue(tx: Transaction, tenant: int, delivery: int) -> bool:
+    """Put a delivery back into the inbox; False if it does not exist or its body is gone."""
+    done = tx.execute(
+        update(Delivery)
+        .where(Delivery.tenant_id == tenant, Delivery.id == delivery, Delivery.body.is_not(None))
+        .values(state="stored", reason=None, retry_at=None, tries=0)
+    )
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def oldest_untried(tx: Transaction, tenant: int, connection: int) -> int | None:
+    """When the oldest delivery of a connection that nobody has tried yet was received; None if all were tried. History does not hold live clocks back."""
+    return tx.scalar(
+        select(func.min(Delivery.received_at)).where(
+            Delivery.tenant_id == tenant, Delivery.connection_id == connection, Delivery.state == "stored", Delivery.tries == 0, Delivery.history.is_(False)
+        )
+    )
+
+
+def watermarks(tx: Transaction, before: int) -> dict[int, int]:
+    """Connections with untried live deliveries received before `before`: up to when their facts are complete."""
+    rows = tx.execute(
+        select(Delivery.connection_id, func.min(Delivery.received_at))
+        .where(Delivery.state == "stored", Delivery.tries == 0, Delivery.history.is_(False), Delivery.received_at < before)
+        .group_by(Delivery.connection_id)
+    )
+    return {connection: received_at for connection, received_at in rows}
+
+
+def inbox_depth(tx: Transaction) -> tuple[int, int | None]:
+    """How many deliveries wait, and since when (received_at of the oldest)."""
+    row = tx.execute(select(func.count(), func.min(Delivery.received_at)).where(Delivery.state == "stored")).one()
+    return row[0], row[1]
+
+
+def get_delivery(tx: Transaction, tenant: int, delivery: int) -> Delivery | None:
+    """One delivery."""
+    return tx.get(Delivery, (tenant, delivery))

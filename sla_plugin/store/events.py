@@ -1,0 +1,151 @@
+"""Events: the normalised facts of every promise, in the words of the helpdesk."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Index, String, UniqueConstraint, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sla_plugin.engine.events import Event
+from sla_plugin.store.db import Base, TenantRow, Transaction
+from sla_plugin.store.ids import new_id
+
+
+class EventRow(TenantRow, Base):
+    """One event. `said_at` is the vendor's instant where it was clamped or missing; `own` marks the echo of a write of ours."""
+
+    __tablename__ = "event"
+    __table_args__ = (UniqueConstraint("tenant_id", "connection_id", "event_key"), Index("ix_event_history", "tenant_id", "promise_id", "occurred_at"))
+    connection_id: Mapped[int]
+    event_key: Mapped[str] = mapped_column(String(250))
+    promise_id: Mapped[int | None]
+    ticket_id: Mapped[int | None]
+    external_id: Mapped[str | None] = mapped_column(String(200))
+    delivery_id: Mapped[int | None]
+    kind: Mapped[str] = mapped_column(String(40))
+    occurred_at: Mapped[int]
+    said_at: Mapped[int | None]
+    received_at: Mapped[int]
+    sequence: Mapped[int | None]
+    actor_id: Mapped[str | None] = mapped_column(String(200))
+    actor_role: Mapped[str] = mapped_column(String(10))
+    public: Mapped[bool | None]
+    own: Mapped[bool] = mapped_column(default=False)
+    data: Mapped[dict[str, Any]]  # field, from, to, values, seen, seen_at, added, removed, comment_id, customer, opening, history
+
+
+CLAMP = 2_000_000  # an event may lie at most this many microseconds after its receipt
+
+
+def event_row(tenant: int, connection: int, delivery: int | None, received_at: int, event: Event, *, own: bool = False) -> dict[str, Any]:
+    """A row ready to insert: an instant later than received_at + 2 s is clamped to it (the original kept), a missing one is received_at."""
+    at = event.at
+    if at is None or at > received_at + CLAMP:
+        at = received_at
+    data: dict[str, Any] = {}
+    if event.field is not None:
+        data.update(field=event.field, **{"from": event.before, "to": event.after})
+    elif event.after is not None:
+        data["to"] = event.after
+    for name in ("values", "seen", "comment_id", "customer", "opening", "history", "history_end"):
+        value = getattr(event, name)
+        if value:
+            data[name] = dict(value) if isinstance(value, Mapping) else value
+    if event.added or event.removed:
+        data["added"], data["removed"] = list(event.added), list(event.removed)
+    if event.seen_at is not None:
+        data["seen_at"] = event.seen_at
+    return {
+        "tenant_id": tenant,
+        "id": new_id(),
+        "connection_id": connection,
+        "event_key": event.key[:250],
+        "promise_id": None,
+        "ticket_id": None,
+        "external_id": event.ticket,
+        "delivery_id": delivery,
+        "kind": event.kind,
+        "occurred_at": at,
+        "said_at": event.at if event.at != at else None,
+        "received_at": received_at,
+        "sequence": event.sequence,
+        "actor_id": event.actor_id,
+        "actor_role": event.actor_role,
+        "public": event.public,
+        "own": own,
+        "data": data,
+    }
+
+
+def insert_events(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, str]]:
+    """Insert events; those whose key is known change nothing. Returns (connection, key) of the new ones."""
+    if not rows:
+        return set()
+    dialect = postgresql if tx.is_postgres else sqlite
+    fresh: set[tuple[int, str]] = set()
+    for start in range(0, len(rows), 500):
+        statement = (
+            dialect.insert(EventRow)
+            .values(list(rows[start : start + 500]))
+            .on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "event_key"])
+            .returning(EventRow.connection_id, EventRow.event_key)
+        )
+        fresh.update((c, k) for c, k in tx.execute(statement))
+    return fresh
+
+
+_HISTORY = (
+    EventRow.promise_id,
+    EventRow.id,
+    EventRow.event_key,
+    EventRow.kind,
+    EventRow.occurred_at,
+    EventRow.received_at,
+    EventRow.sequence,
+    EventRow.actor_id,
+    EventRow.actor_role,
+    EventRow.public,
+    EventRow.own,
+    EventRow.data,
+    EventRow.ticket_id,
+)
+
+
+def read_histories(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, list[Any]]:
+    """All events of some promises, by promise."""
+    histories: dict[int, list[Any]] = defaultdict(list)
+    for row in tx.execute(select(*_HISTORY).where(EventRow.tenant_id == tenant, EventRow.promise_id.in_(list(promises)))):
+        histories[row.promise_id].append(row)
+    return histories
+
+
+_OWN = (
+    update(EventRow)
+    .where(EventRow.tenant_id == bindparam("b_tenant"), EventRow.connection_id == bindparam("b_connection"), EventRow.event_key == bindparam("b_key"))
+    .values(own=True)
+)
+
+
+def mark_own(tx: Transaction, tenant: int, keys: Collection[tuple[int, str]]) -> None:
+    """Mark events as echoes of our own writes."""
+    if keys:
+        tx.connection().execute(_OWN, [{"b_tenant": tenant, "b_connection": c, "b_key": k} for c, k in keys])
+
+
+def delete_event(tx: Transaction, tenant: int, connection: int, key: str) -> None:
+    """Take back an own write that never happened; nothing else is ever deleted."""
+    tx.execute(
+        delete(EventRow).where(EventRow.tenant_id == tenant, EventRow.connection_id == connection, EventRow.event_key == key, EventRow.kind == "own.write")
+    )
+
+
+def find_comment(tx: Transaction, tenant: int, promise: int, comment_id: str) -> Sequence[str]:
+    """Keys of the events of a promise that tell of a comment."""
+    rows = tx.execute(
+        select(EventRow.event_key, EventRow.data).where(
+            EventRow.tenant_id == tenant, EventRow.promise_id == promise, EventRow.kind.in_(("note.internal", "reply.public"))
+        )
+    )
+    return [key for key, data in rows if data.get("comment_id") == comment_id]

@@ -1,0 +1,254 @@
+"""The outbox: commands (one intent each, unique key) and calls (one vendor request with its commands frozen)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Index, String, UniqueConstraint, and_, func, insert, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sla_plugin.store.db import Base, TenantRow, Transaction
+from sla_plugin.store.ids import new_id
+
+# pending -> calling -> sent | overtaken | failed; dry_run is final
+COMMAND_STATES = ("pending", "calling", "sent", "overtaken", "failed", "dry_run")
+# waiting -> sending -> sent | superseded | failed, and back to waiting for another try (`unknown` says that the last one may have landed)
+CALL_STATES = ("waiting", "sending", "sent", "superseded", "failed")
+
+
+class CommandRow(TenantRow, Base):
+    """One intent, written in the transaction of the verdict that wants it."""
+
+    __tablename__ = "command"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        Index("ix_command_pending", "connection_id", "external_id", postgresql_where=text("state = 'pending'"), sqlite_where=text("state = 'pending'")),
+        Index("ix_command_promise", "tenant_id", "promise_id"),
+    )
+    key: Mapped[str] = mapped_column(String(300))
+    connection_id: Mapped[int]
+    promise_id: Mapped[int]
+    ticket_id: Mapped[int]
+    external_id: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(40))
+    payload: Mapped[dict[str, Any]]
+    cause: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str | None]
+    call_id: Mapped[int | None]
+    created_at: Mapped[int]
+    due_at: Mapped[int]  # the instant of the verdict behind it
+    settled_at: Mapped[int | None]
+
+
+class CallRow(TenantRow, Base):
+    """One vendor request. `lease` numbers its claims: only the holder of the current number may record a result."""
+
+    __tablename__ = "call"
+    __table_args__ = (
+        Index("ix_call_open", "next_at", postgresql_where=text("state IN ('waiting', 'sending')"), sqlite_where=text("state IN ('waiting', 'sending')")),
+        Index("ix_call_ticket", "tenant_id", "connection_id", "external_id"),
+        Index("ix_call_budget", "tenant_id", "connection_id", "tried_at"),
+    )
+    connection_id: Mapped[int]
+    promise_id: Mapped[int]
+    ticket_id: Mapped[int]
+    external_id: Mapped[str] = mapped_column(String(200))
+    marker: Mapped[str] = mapped_column(String(40))
+    frozen: Mapped[dict[str, Any] | None]  # the vendor request, once prepared
+    state: Mapped[str] = mapped_column(String(12))
+    unknown: Mapped[bool] = mapped_column(default=False)  # an earlier try may have landed
+    tries: Mapped[int] = mapped_column(default=0)
+    lease: Mapped[int] = mapped_column(default=0)
+    leased_until: Mapped[int] = mapped_column(default=0)
+    holder: Mapped[str | None] = mapped_column(String(120))  # host, pid and start of the process that holds the lease
+    next_at: Mapped[int]
+    created_at: Mapped[int]
+    tried_at: Mapped[int | None]  # when the last try left
+    first_tried_at: Mapped[int | None]
+    settled_at: Mapped[int | None]
+    status: Mapped[int | None]
+    answer: Mapped[dict[str, Any] | None]  # audit_id, comment_id, at
+    reason: Mapped[str | None]
+
+
+def insert_commands(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert commands; a known key changes nothing. Returns how many are new."""
+    if not rows:
+        return 0
+    dialect = postgresql if tx.is_postgres else sqlite
+    statement = dialect.insert(CommandRow).values(list(rows)).on_conflict_do_nothing(index_elements=["tenant_id", "key"]).returning(CommandRow.id)
+    return len(tx.execute(statement).all())
+
+
+def tickets_with_pending(tx: Transaction, limit: int) -> Sequence[Any]:
+    """Tickets (tenant, connection, external id, ticket, promise) that have pending commands and no open call, longest waiting first."""
+    open_call = (
+        select(CallRow.id)
+        .where(
+            CallRow.tenant_id == CommandRow.tenant_id,
+            CallRow.connection_id == CommandRow.connection_id,
+            CallRow.external_id == CommandRow.external_id,
+            CallRow.state.in_(("waiting", "sending")),
+        )
+        .exists()
+    )
+    return tx.execute(
+        select(CommandRow.tenant_id, CommandRow.connection_id, CommandRow.external_id, CommandRow.ticket_id, CommandRow.promise_id)
+        .where(CommandRow.state == "pending", ~open_call)
+        .group_by(CommandRow.tenant_id, CommandRow.connection_id, CommandRow.external_id, CommandRow.ticket_id, CommandRow.promise_id)
+        .order_by(func.min(CommandRow.id))
+        .limit(limit)
+    ).all()
+
+
+def take_commands(tx: Transaction, tenant: int, connection: int, external: str, call: int) -> int:
+    """Bind the pending commands of a ticket to a call; returns how many."""
+    done = tx.execute(
+        update(CommandRow)
+        .where(CommandRow.tenant_id == tenant, CommandRow.connection_id == connection, CommandRow.external_id == external, CommandRow.state == "pending")
+        .values(state="calling", call_id=call)
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def add_call(tx: Transaction, tenant: int, connection: int, external: str, ticket: int, promise: int, now: int, next_at: int) -> int | None:
+    """A call for the pending commands of a ticket; None if there are none or a call of the ticket is still open. Its promise must be locked."""
+    is_open = tx.scalar(
+        select(CallRow.id)
+        .where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.external_id == external, CallRow.state.in_(("waiting", "sending")))
+        .limit(1)
+    )
+    if is_open is not None:
+        return None
+    call = new_id()
+    if not take_commands(tx, tenant, connection, external, call):
+        return None
+    tx.execute(
+        insert(CallRow).values(
+            tenant_id=tenant,
+            id=call,
+            connection_id=connection,
+            promise_id=promise,
+            ticket_id=ticket,
+            external_id=external,
+            marker=f"sla-{call}",
+            state="waiting",
+            unknown=False,
+            tries=0,
+            lease=0,
+            leased_until=0,
+            next_at=next_at,
+            created_at=now,
+        )
+    )
+    return call
+
+
+def superseded_since(tx: Transaction, tenant: int, connection: int, external: str, since: int) -> int:
+    """How many calls of a ticket lost a race since an instant."""
+    return int(
+        tx.scalar(
+            select(func.count())
+            .select_from(CallRow)
+            .where(
+                CallRow.tenant_id == tenant,
+                CallRow.connection_id == connection,
+                CallRow.external_id == external,
+                CallRow.state == "superseded",
+                CallRow.settled_at >= since,
+            )
+        )
+        or 0
+    )
+
+
+def lease_holders(tx: Transaction) -> Sequence[str]:
+    """The processes that hold leases of calls."""
+    return [h for h in tx.scalars(select(CallRow.holder).where(CallRow.state == "sending").distinct()) if h]
+
+
+def free_leases(tx: Transaction, holders: Sequence[str]) -> None:
+    """End the leases of processes that are gone."""
+    tx.execute(update(CallRow).where(CallRow.state == "sending", CallRow.holder.in_(list(holders))).values(leased_until=0))
+
+
+def settle_commands(tx: Transaction, tenant: int, commands: Sequence[int], state: str, now: int | None, reason: str | None = None) -> None:
+    """Move commands to a state; `pending` unbinds them from their call."""
+    values: dict[str, Any] = {"state": state, "settled_at": now, "reason": reason}
+    if state == "pending":
+        values["call_id"] = None
+    tx.execute(update(CommandRow).where(CommandRow.tenant_id == tenant, CommandRow.id.in_(list(commands))).values(**values))
+
+
+def claim_calls(tx: Transaction, now: int, lease_until: int, limit: int, paused: Sequence[int], holder: str) -> Sequence[CallRow]:
+    """Claim calls that are due (or whose lease ran out), raising their lease number; connections in `paused` are left alone."""
+    query = (
+        select(CallRow)
+        .where(
+            or_(and_(CallRow.state == "waiting", CallRow.next_at <= now), and_(CallRow.state == "sending", CallRow.leased_until < now)),
+            CallRow.connection_id.not_in(list(paused)),
+        )
+        .order_by(CallRow.next_at)
+        .limit(limit)
+    )
+    if tx.is_postgres:
+        query = query.with_for_update(skip_locked=True)
+    calls = tx.scalars(query).all()
+    for call in calls:
+        if call.state == "sending":
+            call.unknown = True  # its holder is gone, nobody knows how far it came
+        call.state = "sending"
+        call.lease += 1
+        call.leased_until = lease_until
+        call.holder = holder
+    tx.flush()
+    return calls
+
+
+def held_call(tx: Transaction, tenant: int, call: int, lease: int) -> CallRow | None:
+    """The call, locked, if `lease` is still its current number and it is still being sent; else None (somebody else has taken over)."""
+    query = select(CallRow).where(CallRow.tenant_id == tenant, CallRow.id == call, CallRow.lease == lease, CallRow.state == "sending")
+    if tx.is_postgres:
+        query = query.with_for_update()
+    return tx.scalar(query.execution_options(populate_existing=True))
+
+
+def commands_of(tx: Transaction, tenant: int, call: int) -> Sequence[CommandRow]:
+    """The commands bound to a call, in the order they were wanted."""
+    return tx.scalars(
+        select(CommandRow).where(CommandRow.tenant_id == tenant, CommandRow.call_id == call, CommandRow.state == "calling").order_by(CommandRow.id)
+    ).all()
+
+
+def calls_of_ticket(tx: Transaction, tenant: int, connection: int, externals: Sequence[str]) -> Sequence[CallRow]:
+    """Every call of some tickets that may have reached the helpdesk."""
+    return tx.scalars(
+        select(CallRow).where(
+            CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.external_id.in_(list(externals)), CallRow.first_tried_at.is_not(None)
+        )
+    ).all()
+
+
+def commands_by_calls(tx: Transaction, tenant: int, calls: Sequence[int]) -> Sequence[CommandRow]:
+    """The commands of some calls."""
+    return tx.scalars(select(CommandRow).where(CommandRow.tenant_id == tenant, CommandRow.call_id.in_(list(calls)))).all()
+
+
+def tries_since(tx: Transaction, tenant: int, connection: int, since: int, external: str | None = None) -> int:
+    """How many calls of a connection (of one ticket) left since an instant: the budget survives a restart because the table is the counter."""
+    query = select(func.count()).select_from(CallRow).where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.tried_at >= since)
+    if external is not None:
+        query = query.where(CallRow.external_id == external)
+    return int(tx.scalar(query) or 0)
+
+
+def next_call_at(tx: Transaction) -> int | None:
+    """When the next waiting call is due; None if none waits."""
+    return tx.scalar(select(func.min(CallRow.next_at)).where(CallRow.state == "waiting"))
+
+
+def outbox_depth(tx: Transaction) -> dict[str, int]:
+    """How many commands are in each unfinished or failed state."""
+    rows = tx.execute(select(CommandRow.state, func.count()).where(CommandRow.state.in_(("pending", "calling", "failed"))).group_by(CommandRow.state))
+    return {state: count for state, count in rows}

@@ -1,0 +1,67 @@
+"""People who sign in."""
+
+from sqlalchemy import String, UniqueConstraint, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sla_plugin.store.db import Base, TenantRow, Transaction
+from sla_plugin.store.ids import new_id
+
+
+class Person(TenantRow, Base):
+    """A person; `stamp` changes with the password and ends every session begun before."""
+
+    __tablename__ = "person"
+    __table_args__ = (UniqueConstraint("email"),)
+    email: Mapped[str] = mapped_column(String(320))
+    name: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(10))
+    password_hash: Mapped[str] = mapped_column(String(300))
+    one_time: Mapped[bool] = mapped_column(default=False)  # must be replaced at the first sign-in
+    stamp: Mapped[int]
+    failures: Mapped[int] = mapped_column(default=0)
+    locked_until: Mapped[int | None]
+    created_at: Mapped[int]
+
+
+def add_person(tx: Transaction, tenant: int, email: str, name: str, role: str, password_hash: str, now: int, *, one_time: bool) -> int:
+    """A new person; returns the id."""
+    person = new_id()
+    tx.execute(
+        insert(Person).values(
+            tenant_id=tenant,
+            id=person,
+            email=email.lower(),
+            name=name,
+            role=role,
+            password_hash=password_hash,
+            one_time=one_time,
+            stamp=new_id(),
+            failures=0,
+            created_at=now,
+        )
+    )
+    return person
+
+
+def find_person(tx: Transaction, email: str) -> Person | None:
+    """The person who signs in as `email`; one of the three doors that discover the tenant."""
+    return tx.scalar(select(Person).where(Person.email == email.lower()))
+
+
+def get_person(tx: Transaction, tenant: int, person: int) -> Person | None:
+    """One person."""
+    return tx.get(Person, (tenant, person))
+
+
+def set_password(tx: Transaction, tenant: int, person: int, password_hash: str, *, one_time: bool) -> None:
+    """Replace a password; every session begun before ends."""
+    tx.execute(
+        update(Person)
+        .where(Person.tenant_id == tenant, Person.id == person)
+        .values(password_hash=password_hash, one_time=one_time, stamp=new_id(), failures=0, locked_until=None)
+    )
+
+
+def note_sign_in(tx: Transaction, tenant: int, person: int, failures: int, locked_until: int | None) -> None:
+    """Record the run of failed sign-ins and the lock."""
+    tx.execute(update(Person).where(Person.tenant_id == tenant, Person.id == person).values(failures=failures, locked_until=locked_until))

@@ -1,0 +1,54 @@
+"""Tenants: the companies that share an installation."""
+
+from sqlalchemy import String, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sla_plugin.store.db import Base, Transaction
+from sla_plugin.store.ids import new_id
+
+
+class Tenant(Base):
+    """A tenant; `book_revision` grows with every change of its policies or calendars."""
+
+    __tablename__ = "tenant"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
+    book_revision: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[int]
+
+
+def add_tenant(tx: Transaction, name: str, now: int) -> int:
+    """A new tenant; returns its id."""
+    tenant = new_id()
+    tx.execute(insert(Tenant).values(id=tenant, name=name, time_zone="UTC", book_revision=0, created_at=now))
+    return tenant
+
+
+def the_tenant(tx: Transaction, name: str | None = None) -> int | None:
+    """The id of the tenant called `name`; without a name that of the oldest one. None if there is none."""
+    query = select(Tenant.id).order_by(Tenant.id).limit(1)
+    if name is not None:
+        query = query.where(Tenant.name == name)
+    return tx.scalar(query)
+
+
+def tenant_name(tx: Transaction, tenant: int) -> str:
+    """The tenant's name."""
+    return tx.scalars(select(Tenant.name).where(Tenant.id == tenant)).one()
+
+
+def book_revision(tx: Transaction, tenant: int) -> int:
+    """The current revision of the tenant's policies and calendars."""
+    return tx.scalars(select(Tenant.book_revision).where(Tenant.id == tenant)).one()
+
+
+def next_book_revision(tx: Transaction, tenant: int) -> int:
+    """Take the next revision; writers of policies and calendars of one tenant queue on this row."""
+    tx.execute(update(Tenant).where(Tenant.id == tenant).values(book_revision=Tenant.book_revision + 1))
+    return book_revision(tx, tenant)
+
+
+def tenant_ids(tx: Transaction) -> list[int]:
+    """Every tenant (the timekeeper serves them all)."""
+    return list(tx.scalars(select(Tenant.id)))

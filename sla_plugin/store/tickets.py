@@ -1,0 +1,227 @@
+"""Tickets (the mirror, folded from events) and promises (what is clocked)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Index, String, UniqueConstraint, and_, bindparam, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sla_plugin.store.db import Base, TenantRow, Transaction
+from sla_plugin.store.ids import new_id
+
+
+class Promise(TenantRow, Base):
+    """What is clocked: one ticket; later several linked ones.
+
+    first_received_at   receipt of the first delivery: terms in force then cover all that went before
+    next_transition_at  the earliest instant at which something happens by itself; None = nothing will
+    book_revision       the revision of policies and calendars that the stored clocks were evaluated with
+    horizon_at          the greatest as_of the stored clocks were evaluated at
+    """
+
+    __tablename__ = "promise"
+    __table_args__ = (
+        Index(
+            "ix_promise_due",
+            "next_transition_at",
+            "tenant_id",
+            postgresql_where=text("next_transition_at IS NOT NULL"),
+            sqlite_where=text("next_transition_at IS NOT NULL"),
+        ),
+        Index("ix_promise_terms", "tenant_id", "open", "book_revision", "id"),
+    )
+    connection_id: Mapped[int]
+    first_received_at: Mapped[int]
+    next_transition_at: Mapped[int | None]
+    book_revision: Mapped[int] = mapped_column(default=0)
+    open: Mapped[bool] = mapped_column(default=True)
+    history: Mapped[bool] = mapped_column(default=False)  # imported past; ends with history_end or the first live event
+    horizon_at: Mapped[int] = mapped_column(default=0)
+    alerts_since: Mapped[int] = mapped_column(default=0)  # what passed before is past: recorded, never announced
+    policy_id: Mapped[int | None]
+    choice: Mapped[dict[str, Any]]  # why this policy, for explain
+
+
+class Ticket(TenantRow, Base):
+    """The mirror of a helpdesk ticket. Words are ours in `status` and `priority`, the helpdesk's in `status_word` and `priority_word`."""
+
+    __tablename__ = "ticket"
+    __table_args__ = (UniqueConstraint("tenant_id", "connection_id", "external_id"), Index("ix_ticket_promise", "tenant_id", "promise_id"))
+    connection_id: Mapped[int]
+    external_id: Mapped[str] = mapped_column(String(200))
+    promise_id: Mapped[int]
+    subject: Mapped[str] = mapped_column(String(500), default="")
+    status: Mapped[str] = mapped_column(String(40), default="open")
+    status_word: Mapped[str | None] = mapped_column(String(100))
+    priority: Mapped[str] = mapped_column(String(40), default="P2")
+    priority_word: Mapped[str | None] = mapped_column(String(100))
+    type: Mapped[str | None] = mapped_column(String(100))
+    category: Mapped[str | None] = mapped_column(String(100))
+    channel: Mapped[str | None] = mapped_column(String(100))
+    assignee: Mapped[str | None] = mapped_column(String(200))
+    team: Mapped[str | None] = mapped_column(String(200))
+    requester: Mapped[str | None] = mapped_column(String(200))
+    organization: Mapped[str | None] = mapped_column(String(200))
+    link: Mapped[str | None] = mapped_column(String(1000))
+    tags: Mapped[list[Any]]
+    fields: Mapped[dict[str, Any]]  # custom fields and what has no column
+    gone: Mapped[str | None] = mapped_column(String(40))  # merged, deleted
+    created_at: Mapped[int | None]
+    updated_at: Mapped[int]
+
+
+def find_tickets(tx: Transaction, tenant: int, connection: int, externals: Collection[str]) -> dict[str, Any]:
+    """(id, promise_id) by external id."""
+    rows = tx.execute(
+        select(Ticket.external_id, Ticket.id, Ticket.promise_id).where(
+            Ticket.tenant_id == tenant, Ticket.connection_id == connection, Ticket.external_id.in_(list(externals))
+        )
+    ).all()
+    return {r.external_id: (r.id, r.promise_id) for r in rows}
+
+
+def ensure_tickets(tx: Transaction, tenant: int, connection: int, first_seen: Mapping[str, tuple[int, bool]]) -> dict[str, tuple[int, int]]:
+    """Find or make tickets with their promises. `first_seen`: external id -> (received_at, history). Returns external id -> (ticket, promise)."""
+    known = find_tickets(tx, tenant, connection, first_seen)
+    missing = sorted(set(first_seen) - set(known))
+    if missing:
+        dialect = postgresql if tx.is_postgres else sqlite
+        promises, tickets = [], []
+        for external in missing:
+            received_at, history = first_seen[external]
+            promise = new_id()
+            promises.append(
+                {
+                    "tenant_id": tenant,
+                    "id": promise,
+                    "connection_id": connection,
+                    "first_received_at": received_at,
+                    "history": history,
+                    "open": True,
+                    "book_revision": 0,
+                    "horizon_at": 0,
+                    "alerts_since": 0,
+                    "choice": {},
+                }
+            )
+            tickets.append(
+                {
+                    "tenant_id": tenant,
+                    "id": new_id(),
+                    "connection_id": connection,
+                    "external_id": external,
+                    "promise_id": promise,
+                    "subject": "",
+                    "status": "open",
+                    "priority": "P2",
+                    "tags": [],
+                    "fields": {},
+                    "updated_at": received_at,
+                }
+            )
+        # the unique ticket decides a race; the loser's promise is never referenced and goes at once
+        tx.connection().execute(dialect.insert(Promise), promises)
+        tx.connection().execute(dialect.insert(Ticket).on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "external_id"]), tickets)
+        known = find_tickets(tx, tenant, connection, first_seen)
+        used = {promise for _, promise in known.values()}
+        lost = [p["id"] for p in promises if p["id"] not in used]
+        if lost:
+            tx.execute(Promise.__table__.delete().where(Promise.tenant_id == tenant, Promise.id.in_(lost)))  # type: ignore[attr-defined]
+    return known
+
+
+def lock_promises(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Promise]:
+    """Lock promises in id order and return them; history is read only after this."""
+    query = select(Promise).where(Promise.tenant_id == tenant, Promise.id.in_(list(promises))).order_by(Promise.id)
+    if tx.is_postgres:
+        query = query.with_for_update()
+    return tx.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def claim_due(tx: Transaction, now: int, limit: int, held_back: Mapping[int, int]) -> Sequence[Promise]:
+    """Lock promises of ONE tenant whose next transition is due; those another process holds are passed over.
+
+    `held_back`: connection -> watermark; its promises are due only up to there.
+    """
+    due = Promise.next_transition_at <= now
+    if held_back:
+        within = [and_(Promise.connection_id == c, Promise.next_transition_at <= watermark) for c, watermark in held_back.items()]
+        due = and_(due, or_(Promise.connection_id.not_in(list(held_back)), *within))
+    tenant = tx.scalar(select(Promise.tenant_id).where(due).order_by(Promise.next_transition_at).limit(1))
+    if tenant is None:
+        return []
+    query = select(Promise).where(Promise.tenant_id == tenant, due).order_by(Promise.next_transition_at).limit(limit)
+    if tx.is_postgres:
+        query = query.with_for_update(skip_locked=True)
+    return sorted(tx.scalars(query.execution_options(populate_existing=True)).all(), key=lambda p: p.id)
+
+
+def claim_stale(tx: Transaction, tenant: int, revision: int, limit: int) -> Sequence[Promise]:
+    """Lock open promises evaluated with older terms than `revision`, in id order."""
+    query = select(Promise).where(Promise.tenant_id == tenant, Promise.open.is_(True), Promise.book_revision < revision).order_by(Promise.id).limit(limit)
+    if tx.is_postgres:
+        query = query.with_for_update(skip_locked=True)
+    return tx.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def end_history(tx: Transaction, tenant: int, connection: int, now: int) -> None:
+    """The import of a connection is over: its promises live from now on."""
+    tx.execute(
+        update(Promise)
+        .where(Promise.tenant_id == tenant, Promise.connection_id == connection, Promise.history.is_(True))
+        .values(history=False, alerts_since=now, next_transition_at=now)
+    )
+
+
+def earliest_transition(tx: Transaction) -> int | None:
+    """The earliest next transition of any promise; None if there is none."""
+    return tx.scalar(select(Promise.next_transition_at).where(Promise.next_transition_at.is_not(None)).order_by(Promise.next_transition_at).limit(1))
+
+
+_PROMISE_COLUMNS = ("next_transition_at", "book_revision", "open", "history", "horizon_at", "alerts_since", "policy_id", "choice")
+_TICKET_COLUMNS = tuple(c.key for c in Ticket.__table__.columns if c.key not in ("tenant_id", "id", "connection_id", "external_id", "promise_id"))
+
+
+def _updater(table: Any, columns: Sequence[str]) -> Any:
+    return (
+        update(table)
+        .where(table.tenant_id == bindparam("b_tenant"), table.id == bindparam("b_id"))
+        .values({c: bindparam(f"b_{c}", type_=getattr(table, c).type) for c in columns})
+    )
+
+
+_WRITE_PROMISE = _updater(Promise, _PROMISE_COLUMNS)
+_WRITE_TICKET = _updater(Ticket, _TICKET_COLUMNS)
+
+
+def write_promises(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Update promises set-wise; each row has `id` and every changing column."""
+    if rows:
+        tx.connection().execute(_WRITE_PROMISE, [{"b_tenant": tenant, "b_id": r["id"], **{f"b_{c}": r[c] for c in _PROMISE_COLUMNS}} for r in rows])
+
+
+def write_tickets(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Update ticket mirrors set-wise; each row has `id` and every mirrored column."""
+    if rows:
+        tx.connection().execute(_WRITE_TICKET, [{"b_tenant": tenant, "b_id": r["id"], **{f"b_{c}": r[c] for c in _TICKET_COLUMNS}} for r in rows])
+
+
+def tickets_of(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Ticket]:
+    """The tickets of some promises."""
+    return tx.scalars(select(Ticket).where(Ticket.tenant_id == tenant, Ticket.promise_id.in_(list(promises))).execution_options(populate_existing=True)).all()
+
+
+def get_ticket(tx: Transaction, tenant: int, ticket: int) -> Ticket | None:
+    """One ticket by our id."""
+    return tx.get(Ticket, (tenant, ticket))
+
+
+def find_ticket(tx: Transaction, tenant: int, word: str) -> Sequence[Ticket]:
+    """Tickets whose external id (or our id) is `word`, at most ten."""
+    query = select(Ticket).where(Ticket.tenant_id == tenant, Ticket.external_id == word.lstrip("#")).limit(10)
+    found = tx.scalars(query).all()
+    if not found and word.isdigit():
+        one = get_ticket(tx, tenant, int(word))
+        return [one] if one else []
+    return found

@@ -1,0 +1,1 @@
+"""One command for everything: `up` and the processes it keeps alive."""

@@ -1,0 +1,100 @@
+"""What `sla-plugin status` says: every part looked at from outside."""
+
+import http.client
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from redis.exceptions import RedisError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from sla_plugin.errors import SlaPluginError
+from sla_plugin.jobs.queue import connect
+from sla_plugin.settings import Settings, local_url
+from sla_plugin.store.db import open_database
+from sla_plugin.supervisor.parts import INBOX, OUTBOX, REDIS, SUPERVISOR, TIMEKEEPER, WEB, process_state, read_part
+
+ANSWER_WITHIN = 2.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One part: its pid (None where it is not our process), whether it works, since when (ISO, UTC), and a few words."""
+
+    pid: int | None
+    healthy: bool
+    since: str | None
+    detail: str
+
+
+def check(settings: Settings) -> dict[str, Health]:
+    """Look at every part: process alive, page, Redis and database answering."""
+    answers: dict[str, Callable[[], str]] = {WEB: lambda: _ask_web(settings), REDIS: lambda: _ask_redis(settings)}
+    found = {name: _check_process(settings, name, answers.get(name)) for name in (SUPERVISOR, WEB, INBOX, OUTBOX, TIMEKEEPER)}
+    if settings.embedded_redis:
+        found[REDIS] = _check_process(settings, REDIS, answers[REDIS])
+    else:
+        found[REDIS] = _check_service(answers[REDIS])
+    found["database"] = _check_service(lambda: _ask_database(settings))
+    return found
+
+
+def page_status(url: str, seconds: float) -> int:
+    """HTTP status of the health page at `url`. Raises OSError or http.client.HTTPException if nobody answers in time."""
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=seconds)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _check_process(settings: Settings, name: str, ask: Callable[[], str] | None) -> Health:
+    part = read_part(settings, name)
+    if part is None:
+        return Health(None, False, None, "not started")
+    state = process_state(part)
+    if state != "running" or ask is None:
+        return Health(part.pid if state != "gone" else None, state == "running", part.since, state)
+    answer = _check_service(ask)
+    return Health(part.pid, answer.healthy, part.since, answer.detail)
+
+
+def _check_service(ask: Callable[[], str]) -> Health:
+    try:
+        return Health(None, True, None, ask())
+    except (OSError, http.client.HTTPException, RedisError, SQLAlchemyError, SlaPluginError) as problem:
+        return Health(None, False, None, f"{type(problem).__name__}: {problem}".splitlines()[0][:300])
+
+
+def _ask_web(settings: Settings) -> str:
+    part = read_part(settings, WEB)
+    url = part.url if part and part.url else local_url(settings.host, settings.port)
+    status = page_status(url, ANSWER_WITHIN)
+    if status != 200:
+        raise http.client.HTTPException(f"{url}/healthz answers {status}")
+    return url
+
+
+def _ask_redis(settings: Settings) -> str:
+    redis = connect(settings.redis_url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN)
+    try:
+        redis.ping()
+    finally:
+        redis.close()
+    return "embedded" if settings.embedded_redis else "outside"
+
+
+def _ask_database(settings: Settings) -> str:
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise FileNotFoundError(f"{url.database} is not there yet")
+    database = open_database(settings.database_url, settings.data_dir)
+    try:
+        database.ping()
+    finally:
+        database.engine.dispose()
+    return url.get_backend_name()
