@@ -13,12 +13,11 @@ lock_hash = $(shell sha256sum $(1) | cut -c1-16)
 RUN_STAMP := .venv/run-$(call lock_hash,requirements.txt)
 TEST_STAMP := .venv/test-$(call lock_hash,requirements-test.txt)
 BIN := .venv/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 define find_python
 python=""
 for candidate in $${PYTHON:-python3.11 python3.12 python3 python}; do
-  if "$$candidate" -c 'import sys, pip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then python="$$candidate"; break; fi
+  if "$$candidate" -c 'import sys, pip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then python="$$(command -v "$$candidate")"; break; fi
 done
 if [ -z "$$python" ]; then
   echo "error: Python 3.11 or 3.12 with pip is needed; $$(python3 --version 2>/dev/null || echo 'no Python') was found. Set PYTHON=/path/to/python3.11 if it lies elsewhere." >&2
@@ -53,19 +52,19 @@ demo: $(RUN_STAMP)
 	@exec $(BIN)/python -m sla_plugin.demo $(if $(CHECK),--check)
 
 lint: $(TEST_STAMP)
-	@ruff check .
-	ruff format --check .
-	mypy
-	lint-imports --no-logo 2>/dev/null || lint-imports
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test: lint
-	@pytest -n 2 $(ARGS)
+	@$(BIN)/pytest -n 2 $(ARGS)
 
 bench: $(TEST_STAMP)
-	@python bench/startup.py
+	@$(BIN)/python bench/startup.py
 
 bench-dst: $(TEST_STAMP)
-	@python bench/dst.py
+	@$(BIN)/python bench/dst.py
 
 $(RUN_STAMP): requirements.txt
 	$(call make_environment,requirements.txt,$@)

@@ -79,8 +79,9 @@ class Http:
             raise ConfigurationError(
                 f"{host} is a private or local address; set SLA_ALLOW_PRIVATE_URLS=1 if helpdesks inside your network may be called"
             ) from None
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.InvalidHeader, UnicodeError) as problem:
-            raise ConfigurationError(f"{host} cannot be called: {problem}") from None
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.InvalidHeader, UnicodeError):
+            # the library's words would quote the credential
+            raise ConfigurationError(f"{host} cannot be called: its address, the e-mail or the token holds characters that do not belong there") from None
         except (requests.RequestException, HTTPError, OSError) as problem:
             raise _no_answer(problem, host, operation) from problem
         answer = HttpAnswer(sent.status_code, {name.lower(): value for name, value in sent.headers.items()}, body)
@@ -113,6 +114,9 @@ def speaking_of(connector: str, connection: str) -> Iterator[None]:
     """Name connector and connection in every error raised inside."""
     try:
         yield
+    except ConfigurationError as error:
+        error.args = (f"{connection}: {error}",)
+        raise
     except ConnectorError as error:
         error.connector, error.connection = connector, connection
         error.args = (f"{connection}: {error}",)

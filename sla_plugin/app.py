@@ -10,6 +10,7 @@ from flask import Flask
 
 from connectors.http import Http
 from connectors.registry import CONNECTORS
+from connectors.signatures import sign_standard
 from sla_plugin.jobs.inbox import drain_inbox
 from sla_plugin.jobs.outbox import drain_outbox
 from sla_plugin.jobs.queue import RqQueue
@@ -39,6 +40,11 @@ class Runtime:
     def clock() -> int:
         """Now, microseconds UTC."""
         return time.time_ns() // 1000
+
+    @staticmethod
+    def sign_delivery(secrets: Sequence[str], key: str, body: bytes, at: int) -> dict[str, str]:
+        """The headers that sign a generic delivery of ours (an import) at `at`, microseconds UTC."""
+        return sign_standard(secrets, key, body, at)
 
     @property
     def queue(self) -> JobQueue:

@@ -110,14 +110,28 @@ def _secret_keys(value: str) -> tuple[str, ...]:
 
 
 SETTINGS = (
-    Setting("DATABASE_URL", "database_url", "", _database_url, "Where everything is kept: SQLite, or Postgres as `postgresql://user:password@host/database`.", "SQLite in the data folder"),
+    Setting(
+        "DATABASE_URL",
+        "database_url",
+        "",
+        _database_url,
+        "Where all is kept: SQLite, or `postgresql://user:password@host/database`.",
+        "SQLite in the data folder",
+    ),
     Setting("REDIS_URL", "redis_url", "", _redis_url, "Redis that wakes the workers. It holds no truth: losing it loses nothing.", "an embedded server"),
     Setting("SLA_DATA_DIR", "data_dir", "data", _folder, "Folder of the SQLite database, the embedded Redis, the key file and the state of the parts."),
     Setting("SLA_HOST", "host", "127.0.0.1", _host, "Address the web server listens on."),
     Setting("SLA_PORT", "port", "8080", _whole(0, 65535), "Port the web server listens on; 0 takes a free one."),
     Setting("SLA_PUBLIC_URL", "public_url", "", _public_url, "Address under which helpdesks and people reach the plugin.", "`http://SLA_HOST:SLA_PORT`"),
     Setting("SLA_ALLOW_PRIVATE_URLS", "allow_private_urls", "no", _yes_or_no, "Opens loopback and private addresses as base URLs of connections."),
-    Setting("SLA_SECRET_KEYS", "secret_keys", "", _secret_keys, "Fernet keys that encrypt stored credentials, separated by commas; the first one encrypts, all decrypt.", "`secret.key` in the data folder"),
+    Setting(
+        "SLA_SECRET_KEYS",
+        "secret_keys",
+        "",
+        _secret_keys,
+        "Fernet keys for stored credentials, separated by commas; the first encrypts.",
+        "`secret.key` in the data folder",
+    ),
     Setting("SLA_LOG_LEVEL", "log_level", "INFO", _one_of(*LOG_LEVELS), f"How much the parts say: {', '.join(LOG_LEVELS)}."),
     Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of the web server."),
     Setting("SLA_OUTBOX_THREADS", "outbox_threads", "4", _whole(1, 32), "Calls to helpdesks under way at the same time."),
@@ -176,7 +190,8 @@ def _parsed(row: Setting, value: str) -> Any:
 
 def local_url(host: str, port: int) -> str:
     """The address of the web server as seen from this machine."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - translated here, never bound
+    reachable = everywhere.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{reachable}:{port}"
 
 

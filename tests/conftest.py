@@ -24,9 +24,8 @@ from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.db import open_database
 from sla_plugin.supervisor.redis_server import find_server
+from tests.skipping import is_allowed
 
-# The only reasons to skip a test; each can be demanded through SLA_TEST_REQUIRE (comma-separated), and .ci/run demands all of them.
-MAY_BE_ABSENT = ("chromium", "dovecot", "node", "shared")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -45,12 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, skip in absent.items():
             if item.get_closest_marker(marker):
                 item.add_marker(skip)
-
-
-def is_allowed(reason: str, required: str) -> bool:
-    """True if a test may be skipped for `reason` while `required` (comma-separated) must be there."""
-    absent = reason.removeprefix("Skipped: ").removeprefix("no ").removeprefix("../")
-    return reason.removeprefix("Skipped: ").startswith("no ") and absent in MAY_BE_ABSENT and absent not in required.split(",")
 
 
 @pytest.hookimpl(trylast=True)

@@ -40,8 +40,7 @@ class GenericSimulator:
         class Handler(_Handler):
             receiver = simulator
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/commands"
 
     def __enter__(self) -> "GenericSimulator":
@@ -110,8 +109,14 @@ def _checked(message_id: str, body: bytes) -> dict[str, Any]:
     return told
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     receiver: GenericSimulator
 
     def do_POST(self) -> None:

@@ -42,4 +42,5 @@ def breach_text(context: ActionContext) -> str:
         if total
     ]
     lines.append(f"Not counted: {', '.join(pauses)}." if pauses else "No pause: all of the time counted.")
-    return "\n".join(lines)
+    # helpdesks search and copy plain spaces better
+    return "\n".join(lines).replace("\u00a0", " ")

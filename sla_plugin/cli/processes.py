@@ -70,7 +70,9 @@ def status_command(context: click.Context, as_json: bool) -> None:
         click.echo(json.dumps({name: asdict(health) for name, health in parts.items()}, indent=2))
     else:
         for name, health in parts.items():
-            click.echo(f"{'ok ' if health.healthy else 'BAD'} {name:<14} {f'pid {health.pid}' if health.pid else '':<12} {health.since or '':<26} {health.detail}")
+            click.echo(
+                f"{'ok ' if health.healthy else 'BAD'} {name:<14} {f'pid {health.pid}' if health.pid else '':<12} {health.since or '':<26} {health.detail}"
+            )
     context.exit(0 if all(health.healthy for health in parts.values()) else 1)
 
 

@@ -31,6 +31,7 @@ def ledger(clock: Clock) -> list[Segment]:
         if span.until <= span.since:
             continue
         terms = span.terms
+        pieces: list[tuple[int, int, str, str | None]]
         if span.state != "running" or terms is None:
             pieces = [(span.since, span.until, "unpromised" if span.state == "running" else span.state, None)]
         elif not span.business:

@@ -20,7 +20,7 @@ from sla_plugin.jobs import tasks
 log = logging.getLogger("sla_plugin.queue")
 
 GAP = 0.02  # seconds between two wakes of one process
-RETRY = 0.5  # seconds until a wake that found no Redis is tried again
+RETRY_FIRST, RETRY_LAST = 0.25, 2.0  # seconds until a wake that found no Redis is tried again: doubled from the first to the last
 COMPLAIN_EVERY = 60.0  # seconds between two lines about a missing Redis
 ANSWER_WITHIN = 1.0  # seconds Redis has to answer the background thread
 
@@ -43,7 +43,15 @@ def _reset_queues() -> None:
         queue.reset_after_fork()
 
 
+def _flush_queues() -> None:
+    """A short-lived command's last wake gets half a second, all queues together."""
+    end = time.monotonic() + 0.5
+    for queue in list(_QUEUES):
+        queue.flush(max(0.0, end - time.monotonic()))
+
+
 os.register_at_fork(after_in_child=_reset_queues)
+atexit.register(_flush_queues)
 
 
 class RqQueue:
@@ -84,13 +92,13 @@ class RqQueue:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="wakes", daemon=True)
                 self._thread.start()
-                atexit.register(self.flush, 0.5)
             self._changed.notify_all()
 
     def _run(self) -> None:
         redis = connect(self._redis_url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN)
         queues = {name: open_queue(name, redis) for name in tasks.DRAIN}
         complained: float | None = None
+        pause = RETRY_FIRST
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._wanted))
@@ -107,11 +115,14 @@ class RqQueue:
                 if complained is not None:
                     log.warning("Redis answers again")
                 complained = None
+                pause = RETRY_FIRST
             with self._changed:
                 self._wanted |= taken  # what was not sent
                 self._sending = False
                 self._changed.notify_all()
-            time.sleep(RETRY if taken else GAP)
+            time.sleep(pause if taken else GAP)
+            if taken:
+                pause = min(2 * pause, RETRY_LAST)
 
     @staticmethod
     def _send(queue: Queue) -> None:

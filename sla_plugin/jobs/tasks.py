@@ -51,6 +51,6 @@ def _drain(queue: str, step: Callable[[Drains], int]) -> int:
         raise ConfigurationError("this worker has no runtime: start it with `sla-plugin worker`, not with `rq worker`")
     try:
         return step(_bound[0])
-    except Exception:  # noqa: BLE001 - the worker outlives any failure; the timekeeper's look brings the work back
+    except Exception:  # the worker outlives any failure; the timekeeper's look brings the work back
         log.exception("draining the %s failed; what waits there is tried again", queue)
         return 0

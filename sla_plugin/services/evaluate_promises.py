@@ -104,6 +104,16 @@ def verdict_of(tx: Transaction, tenant: int, promise: Promise, rows: Sequence[An
     )
 
 
+def complete_until(promise: Promise, rows: Sequence[Any], now: int, held_back: Mapping[int, int]) -> int:
+    """Up to which instant the facts of a promise are complete; `held_back`: connection -> watermark."""
+    as_of = now
+    if promise.history:
+        as_of = max((r.occurred_at for r in rows), default=now)
+    elif promise.connection_id in held_back:
+        as_of = min(now, held_back[promise.connection_id])
+    return max(as_of, promise.horizon_at)
+
+
 def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise], now: int, outside: Outside, causes: Mapping[int, Sequence[str]]) -> Written:
     """Evaluate promises that this transaction has locked, and write what changed.
 
@@ -134,12 +144,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
             promise.history, promise.alerts_since = False, now
         elif promise.history and any(not r.data.get("history") and r.kind != "own.write" for r in rows):
             promise.history, promise.alerts_since = False, now
-        as_of = now
-        if promise.history:
-            as_of = max((r.occurred_at for r in rows), default=now)
-        elif connection.id in held_back:
-            as_of = min(now, held_back[connection.id])
-        as_of = max(as_of, promise.horizon_at)
+        as_of = complete_until(promise, rows, now, held_back)
         verdict = verdicts[promise.id] = verdict_of(tx, tenant, promise, rows, words[connection.id], connection, as_of, outside.settle)
         fresh_clocks = {(c.metric, c.cycle): c for c in verdict.clocks}
         old = {(c.metric, c.cycle): c for c in stored[promise.id]}

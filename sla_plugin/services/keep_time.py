@@ -25,7 +25,8 @@ def keep_time(tx: Transaction, now: int, outside: Outside, limit: int) -> int:
         if p.connection_id in held_back
         or p.next_transition_at is None
         or now - p.next_transition_at >= PATIENCE
-        or arriving.get(p.connection_id, now) > p.next_transition_at
+        or p.connection_id not in arriving
+        or arriving[p.connection_id] > p.next_transition_at
     ]
     if not ready:
         return 0

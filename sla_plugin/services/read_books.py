@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from sla_plugin.engine.business_time import BusinessTime
+from sla_plugin.engine.business_time import BusinessTime, business_time
 from sla_plugin.engine.calendars import Calendar
 from sla_plugin.engine.policies import ALWAYS_OPEN, Book, Policy, Terms
 from sla_plugin.store.db import Transaction
@@ -31,7 +31,7 @@ def read_books(tx: Transaction, tenant: int) -> list[Book]:
 
 def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]:
     """Books from (name, version row) pairs; rows have revision, effective_at, version, definition."""
-    compiled: dict[tuple[int | None, int | None], BusinessTime] = {(None, None): BusinessTime(_ALWAYS)}
+    compiled: dict[tuple[int | None, int | None], BusinessTime] = {(None, None): business_time(_ALWAYS)}
     parsed: dict[int, Policy] = {}
     made: dict[tuple[int, int | None, int | None], Terms] = {}
     by_calendar: dict[str, Any] = {}
@@ -49,7 +49,7 @@ def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]
             calendar = by_calendar.get(policy.calendar)
             c = (calendar.calendar_id, calendar.version) if calendar is not None else (None, None)
             if c not in compiled and calendar is not None:
-                compiled[c] = BusinessTime(Calendar.from_definition(calendar.definition, policy.calendar))
+                compiled[c] = business_time(Calendar.from_definition(calendar.definition, policy.calendar))
             key = (version.id, *c)
             if key not in made:
                 made[key] = Terms(version.policy_id, version.version, policy, c[0], c[1], compiled[c])

@@ -237,7 +237,7 @@ def settle_temporary(tx: Transaction, call: CallRow, connection: Connection, err
     failures = get_state(tx, call.tenant_id, connection.id).failures + 1
     state: dict[str, Any] = {"failures": failures}
     if error.retry_after is not None:
-        wait = int(error.retry_after * SECOND)
+        wait = max(int(error.retry_after * SECOND), 1_200_000 if error.sent else SECOND // 10)
         state.update(paused_until=now + wait, paused_reason=f"the helpdesk asked us to wait {error.retry_after:.0f} s ({error.status})", limit_remaining=0)
     elif failures >= CIRCUIT:
         pause = min(2 * 2 ** (failures - CIRCUIT), 60) * SECOND

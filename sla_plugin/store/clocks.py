@@ -152,3 +152,12 @@ def latest_corrections(tx: Transaction, tenant: int, promises: Collection[int]) 
         .order_by(Correction.number)
     )
     return {r.record_id: (r.number, r.digest) for r in rows}
+
+
+def corrections_of(tx: Transaction, tenant: int, promise: int) -> Sequence[Correction]:
+    """The corrections of a promise's records, in order."""
+    return tx.scalars(
+        select(Correction)
+        .where(Correction.tenant_id == tenant, Correction.promise_id == promise)
+        .order_by(Correction.metric, Correction.cycle, Correction.number)
+    ).all()

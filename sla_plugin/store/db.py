@@ -92,8 +92,10 @@ class WriteTurn:
                             raise TimeoutError(f"no write turn within {wait} s: {self.holder()}") from None
                         time.sleep(0.001)
                 os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": time.time()}).encode().ljust(64), 0)
-                yield
-                os.pwrite(handle, b"".ljust(64), 0)
+                try:
+                    yield
+                finally:
+                    os.pwrite(handle, b"".ljust(64), 0)
             finally:
                 os.close(handle)
         finally:

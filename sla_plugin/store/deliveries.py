@@ -1,6 +1,6 @@
 """Deliveries: the raw inbound requests, kept as they came; the inbox is those in state `stored`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, bindparam, func, select, text, update
@@ -164,3 +164,20 @@ def inbox_depth(tx: Transaction) -> tuple[int, int | None]:
 def get_delivery(tx: Transaction, tenant: int, delivery: int) -> Delivery | None:
     """One delivery."""
     return tx.get(Delivery, (tenant, delivery))
+
+
+def find_deliveries(tx: Transaction, tenant: int, word: str) -> Sequence[Delivery]:
+    """Deliveries whose id or delivery key is `word` (a key may occur once per connection)."""
+    found = tx.scalars(select(Delivery).where(Delivery.tenant_id == tenant, Delivery.delivery_key == word).order_by(Delivery.id)).all()
+    if not found and word.isascii() and word.isdigit() and int(word) < 2**63:
+        one = get_delivery(tx, tenant, int(word))
+        return [one] if one else []
+    return found
+
+
+def deliveries_in(tx: Transaction, tenant: int, states: Collection[str], connection: int | None = None) -> Sequence[Delivery]:
+    """Deliveries in some states whose body is still kept, oldest first; of one connection, if given."""
+    query = select(Delivery).where(Delivery.tenant_id == tenant, Delivery.state.in_(list(states)), Delivery.body.is_not(None)).order_by(Delivery.id)
+    if connection is not None:
+        query = query.where(Delivery.connection_id == connection)
+    return tx.scalars(query).all()

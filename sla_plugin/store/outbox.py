@@ -252,3 +252,20 @@ def outbox_depth(tx: Transaction) -> dict[str, int]:
     """How many commands are in each unfinished or failed state."""
     rows = tx.execute(select(CommandRow.state, func.count()).where(CommandRow.state.in_(("pending", "calling", "failed"))).group_by(CommandRow.state))
     return {state: count for state, count in rows}
+
+
+def failed_commands(tx: Transaction, tenant: int, connection: int | None = None, external: str | None = None) -> Sequence[CommandRow]:
+    """Failed commands in the order they were wanted; of one connection, of one ticket, if given."""
+    query = select(CommandRow).where(CommandRow.tenant_id == tenant, CommandRow.state == "failed").order_by(CommandRow.id)
+    if connection is not None:
+        query = query.where(CommandRow.connection_id == connection)
+    if external is not None:
+        query = query.where(CommandRow.external_id == external)
+    return tx.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def outbox_of(tx: Transaction, tenant: int, promise: int) -> tuple[Sequence[CommandRow], Sequence[CallRow]]:
+    """Every command and call of a promise, in order."""
+    commands = tx.scalars(select(CommandRow).where(CommandRow.tenant_id == tenant, CommandRow.promise_id == promise).order_by(CommandRow.id)).all()
+    calls = tx.scalars(select(CallRow).where(CallRow.tenant_id == tenant, CallRow.promise_id == promise).order_by(CallRow.id)).all()
+    return commands, calls

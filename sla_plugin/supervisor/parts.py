@@ -13,7 +13,7 @@ WEB, INBOX, OUTBOX, TIMEKEEPER, REDIS, SUPERVISOR = "web", "inbox-worker", "outb
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One running process: its name, pid, the kernel's mark of its start (a pid may be used again), when it started (ISO, UTC) and its address if it has one."""
+    """One running process: its name, pid, the kernel's mark of its start (a pid may be used again), its start (ISO, UTC), its address if any."""
 
     name: str
     pid: int

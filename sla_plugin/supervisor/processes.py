@@ -7,6 +7,7 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
+import structlog
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 from waitress import create_server
@@ -27,6 +28,16 @@ WORKERS = {"inbox": INBOX, "outbox": OUTBOX}
 def set_up_logging(level: str) -> None:
     """Plain, short lines on stderr; libraries speak from WARNING on."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            _trace_once,
+            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
     logging.getLogger("sla_plugin").setLevel(level)
     logging.getLogger("connectors").setLevel(level)
     if level == "DEBUG":
@@ -34,6 +45,13 @@ def set_up_logging(level: str) -> None:
     else:
         logging.getLogger("rq").setLevel(logging.CRITICAL)  # our own worker says it in one line
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _trace_once(_logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """`log.exception` has its trace printed by logging itself."""
+    if method == "exception":
+        event.pop("exc_info", None)
+    return event
 
 
 def upgrade_database(settings: Settings) -> None:
@@ -57,7 +75,8 @@ def open_listener(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as problem:
         listener.close()
-        raise ConfigurationError(f"cannot listen on {settings.host} port {settings.port} ({problem.strerror or problem}): choose another with SLA_PORT or SLA_HOST") from None
+        place = f"{settings.host} port {settings.port}"
+        raise ConfigurationError(f"cannot listen on {place} ({problem.strerror or problem}): choose another with SLA_PORT or SLA_HOST") from None
     listener.listen(BACKLOG)
     return listener
 

@@ -116,6 +116,13 @@ def test_private_addresses_are_refused(host: str) -> None:
         call(Http(connect_timeout=1, read_timeout=1), f"http://{host}:9")
 
 
+@pytest.mark.parametrize("auth", [("a", "line\nbreak-secret"), ("a", "…secret")], ids=["line break", "not Latin"])
+def test_a_credential_that_cannot_be_sent_is_said_without_telling_it(local_server: Any, http: Http, auth: tuple[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="do not belong there") as caught:
+        http.request("GET", local_server.url, operation="t", auth=auth, headers={"x-key": auth[1]})
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["acme.zendesk.com", "ftp://acme.example", "https://", "http://a:port", "http://[::1", "file:///etc/passwd", ""], ids=repr)
 def test_what_is_no_address_is_said(http: Http, url: str) -> None:
     with pytest.raises(ConfigurationError, match="base URL"):

@@ -349,7 +349,8 @@ def test_the_network_can_be_bad(local_server: Any) -> None:
 
 def test_a_person_can_click(simulator: ZendeskSimulator) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    made = HTTP.request("POST", simulator.url + "/simulator/tickets", operation="t", json={"subject": "<b>", "priority": "urgent"})
+    curled = b'{"subject": "<b>", "priority": "urgent"}'  # with the content type that curl -d gives it
+    made = HTTP.request("POST", simulator.url + "/simulator/tickets", operation="t", headers=form, data=curled)
     ticket = json.loads(made.body)["ticket"]
     door = f"{simulator.url}/simulator/tickets/{ticket}"
     HTTP.request("POST", door + "/comments", operation="t", json={"body": "x", "public": False, "by": "agent"})

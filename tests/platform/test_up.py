@@ -1,5 +1,6 @@
 """`sla-plugin up` as a real process: it starts, survives the death of any part, and leaves nothing behind."""
 
+import fcntl
 import json
 import os
 import signal
@@ -50,6 +51,7 @@ class Plugin:
         return parts
 
     def healthy(self) -> bool:
+        assert self.process.poll() is None, "it ended by itself"
         return all(part["healthy"] for part in self.status().values())
 
     def pid(self, name: str) -> int:
@@ -91,6 +93,14 @@ def test_a_working_day(plugin: Plugin, tmp_path: Path) -> None:
         before = plugin.pid(name)
         os.kill(before, signal.SIGKILL)
         eventually(lambda name=name, before=before: plugin.healthy() and plugin.pid(name) != before, 20)
+
+    stuck = plugin.pid("inbox-worker")
+    with (tmp_path / "data" / "write.turn").open("wb") as turn:  # as if it had stopped in the middle of a transaction
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        turn.write(json.dumps({"pid": stuck, "since": 1.0}).encode().ljust(64))
+        turn.flush()
+        eventually(lambda: plugin.pid("inbox-worker") != stuck, 20)
+        turn.truncate(0)
 
     second = plugin.command("up")
     assert second.returncode == 3

@@ -25,7 +25,7 @@ def test_a_holder_over_the_limit_is_named(tmp_path: Path) -> None:
 def test_new_turns_start_the_count_again(tmp_path: Path) -> None:
     path = tmp_path / "write.turn"
     watch = TurnWatch(path)
-    with (path.open("wb")) as file:
+    with path.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         for turn in range(10):
             note(path, 42, float(turn))

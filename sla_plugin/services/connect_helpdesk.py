@@ -1,0 +1,267 @@
+"""Connect a helpdesk: check what was typed, prove the credentials, store. The vendor is called between reading and writing, never inside a transaction."""
+
+import ipaddress
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from sla_plugin.engine.facts import PRIORITIES, STATUSES
+from sla_plugin.errors import ConfigurationError, InvalidDefinition
+from sla_plugin.ports import Account, AccountFacts, Assign, Connector
+from sla_plugin.services.outside import Outside
+from sla_plugin.store.audit import append_audit
+from sla_plugin.store.connections import Connection, add_connection, change_connection, find_by_name
+from sla_plugin.store.db import Transaction
+
+_INSIDE_NAMES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test")
+_HINTS = {
+    "base_url": "the address of the helpdesk, such as https://acme.zendesk.com",
+    "email": "the e-mail of the helpdesk user that the token belongs to",
+    "token": "an API token of the helpdesk",
+}
+
+
+@dataclass(frozen=True)
+class ConnectionForm:
+    """What somebody typed. None = not given: a new connection takes the default, an existing one keeps what it has."""
+
+    name: str
+    connector: str
+    base_url: str | None = None
+    email: str | None = None
+    token: str | None = None
+    secret: str | None = None
+    mode: str | None = None
+    assignee: str | None = None
+    mapping: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] | None = None
+    generate_secret: bool = False
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A checked form, ready to be proved and stored. Holds clear text: never log or keep one.
+
+    `known` is the connection it changes (None = a new one); `generated` says that the secret is ours and must be shown once.
+    """
+
+    form: ConnectionForm
+    connector: Connector
+    account: Account
+    known: Connection | None
+    generated: bool = False
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A stored connection; `secret` only where we made it, to be shown once."""
+
+    name: str
+    connector: str
+    public_id: str
+    mode: str
+    assignee: str | None
+    secret: str | None
+    secrets: int
+    proved: Sequence[str] = field(default_factory=tuple)
+
+
+def prepare_connection(tx: Transaction, tenant: int, form: ConnectionForm, outside: Outside, *, allow_private: bool, update: bool) -> Draft:
+    """Check a form against its connector. Raises InvalidDefinition naming the field, ConfigurationError for a name that is taken (or, to update, unknown)."""
+    connector = outside.connector(form.connector)
+    name = form.name.strip()
+    if not name or len(name) > 200 or not name.isprintable():
+        raise InvalidDefinition("name", "give the connection a name of at most 200 printable characters")
+    known = find_by_name(tx, tenant, name)
+    if known is not None and not update:
+        raise ConfigurationError(f"there is a connection {name!r} already: choose another name, or change that one with --update")
+    if known is None and update:
+        raise ConfigurationError(f"there is no connection {name!r} to update: leave --update out to make it")
+    if known is not None and known.connector != form.connector:
+        raise InvalidDefinition("connector", f"{name!r} is a {known.connector} connection; a connection never changes its connector, make a new one")
+    form = replace(
+        form,
+        name=name,
+        base_url=None if form.base_url is None else check_base_url(form.base_url, allow_private=allow_private),
+        email=None if form.email is None else _email(form.email),
+        token=None if form.token is None else _secret_text(form.token, "token"),
+        secret=None if form.secret is None else _secret_text(form.secret, "secret"),
+        mapping=None if form.mapping is None else check_mapping(form.mapping),
+    )
+    generated = form.secret is None and (known is None or not known.sealed_secrets) and (form.generate_secret or _may_choose_secret(connector))
+    if generated:
+        form = replace(form, secret=new_secret())
+    account = _account(form, connector, known, outside)
+    for need in connector.needs:
+        if need != "secret" and not getattr(account, need):
+            raise InvalidDefinition(need, f"{connector.title} needs {_HINTS.get(need, need)}")
+    if form.assignee:
+        connector.prepare("0", [Assign(assignee=form.assignee)], None, "check", account)
+    if form.mode == "live":
+        refuse_dead_end(connector, account)
+    return Draft(form, connector, account, known, generated)
+
+
+def prove_connection(draft: Draft, outside: Outside) -> AccountFacts:
+    """Ask the vendor whether the credentials work (call it outside any transaction).
+
+    Raises ConnectorError as the vendor's answer demands, ConfigurationError with what to do when they work but cannot do what we need.
+    """
+    facts = draft.connector.check(draft.account, outside.http)
+    if facts.problems:
+        raise ConfigurationError(f"{draft.form.name} is not connected: {'; '.join(facts.problems)}")
+    return facts
+
+
+def store_connection(tx: Transaction, tenant: int, draft: Draft, facts: AccountFacts | None, now: int, actor: str, outside: Outside) -> Connected:
+    """Store a draft; `facts` None = unproved. Raises ConfigurationError if somebody else changed or made the connection meanwhile."""
+    form, known = draft.form, draft.known
+    values: dict[str, Any] = {}
+    for name in ("base_url", "email", "mode", "mapping", "options", "assignee"):
+        if getattr(form, name) is not None:
+            values[name] = getattr(form, name)
+    if form.token is not None:
+        values["sealed_token"] = outside.sealer.seal(form.token)
+    if form.secret is not None and (known is None or form.secret not in outside.secrets(known)):
+        older = [] if known is None else list(known.sealed_secrets)[:1]  # two are valid while one is rotated
+        values["sealed_secrets"] = [{"sealed": outside.sealer.seal(form.secret), "added_at": now, "used_at": None}, *older]
+    if facts is not None:
+        values["facts"] = {"user_id": facts.user_id, "user_name": facts.user_name, "proved": list(facts.proved)}
+        values["checked_at"] = now
+        if form.assignee is None and (known is None or known.assignee is None):
+            values["assignee"] = facts.user_id
+    # what can be told without telling a secret
+    told = {name: value for name, value in values.items() if not name.startswith("sealed_")}
+    told |= {word: "replaced" for word in ("token", "secrets") if f"sealed_{word}" in values}
+    if known is None:
+        if find_by_name(tx, tenant, form.name) is not None:
+            raise ConfigurationError(f"somebody else made a connection {form.name!r} meanwhile: choose another name")
+        values = {"mode": "dry_run", "mapping": {}, "options": {}, "facts": {}, "sealed_secrets": [], "base_url": "", "email": "", **values}
+        public_id = secrets.token_hex(16)
+        add_connection(tx, tenant, {"name": form.name, "connector": form.connector, "public_id": public_id, "created_at": now, **values})
+    else:
+        public_id = known.public_id
+        if not change_connection(tx, tenant, known.id, known.version, values):
+            raise ConfigurationError(f"somebody else changed the connection {form.name!r} meanwhile: look at it and try again")
+    what = "connection made" if known is None else "connection changed"
+    append_audit(tx, tenant, now, actor, what, {"connection": form.name, "connector": form.connector, **told})
+
+    def now_in(name: str) -> Any:
+        return values[name] if name in values else getattr(known, name, None)
+
+    return Connected(
+        name=form.name,
+        connector=form.connector,
+        public_id=public_id,
+        mode=now_in("mode"),
+        assignee=now_in("assignee"),
+        secret=form.secret if draft.generated else None,
+        secrets=len(now_in("sealed_secrets") or ()),
+        proved=tuple(facts.proved) if facts is not None else (),
+    )
+
+
+def new_secret() -> str:
+    """A webhook secret in the form of Standard Webhooks."""
+    return "whsec_" + secrets.token_hex(16)  # hex is base64 too, and survives every shell
+
+
+def check_base_url(text: str, *, allow_private: bool) -> str:
+    """The address without a trailing slash; "" stays "". Raises InvalidDefinition: http goes only inside one's own network, and only where that is opened."""
+    text = text.strip().rstrip("/")
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        host = (parts.hostname or "").lower()
+        parts.port  # noqa: B018  (a port that is no number raises here)
+    except ValueError as problem:
+        raise InvalidDefinition("base_url", f"{text!r} is no address: {problem}") from None
+    if parts.scheme not in ("http", "https") or not host or any(c.isspace() for c in text) or len(text) > 500:
+        raise InvalidDefinition("base_url", f"{text!r} is no address; write one such as https://acme.zendesk.com")
+    if parts.username is not None or parts.fragment:
+        raise InvalidDefinition("base_url", "leave user, password and fragment out of the address; credentials have their own fields")
+    inside = _is_inside(host)
+    if inside and not allow_private:
+        raise InvalidDefinition("base_url", f"{host} is a private address; set SLA_ALLOW_PRIVATE_URLS=yes if helpdesks inside your network may be called")
+    if parts.scheme == "http" and not inside:
+        raise InvalidDefinition("base_url", f"{host} is outside your network: use https, or the token could be read on the way")
+    return text
+
+
+def _is_inside(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(_INSIDE_NAMES)
+
+
+def check_mapping(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"status": {theirs: ours}, "priority": {...}, "unset_priority": ours}`, checked. Raises InvalidDefinition."""
+    for part, words in mapping.items():
+        if part == "unset_priority":
+            _ours(words, PRIORITIES, "mapping.unset_priority")
+        elif part in ("status", "priority") and isinstance(words, Mapping):
+            for theirs, ours in words.items():
+                _ours(ours, STATUSES if part == "status" else PRIORITIES, f"mapping.{part}.{theirs}")
+        else:
+            raise InvalidDefinition(f"mapping.{part}", "unknown; a mapping has status, priority and unset_priority")
+    return dict(mapping)
+
+
+def refuse_dead_end(connector: Connector, account: Account) -> None:
+    """Raises ConfigurationError for a connection that could not write if it were live."""
+    if not account.base_url:
+        raise ConfigurationError(f"{account.connection} cannot go live: it has no base URL, so there is nowhere to write to")
+    if "token" in connector.needs and not account.token:
+        raise ConfigurationError(f"{account.connection} cannot go live: it has no token")
+
+
+def _ours(word: Any, known: Sequence[str], place: str) -> None:
+    if word not in known:
+        raise InvalidDefinition(place, f"{word!r} is none of our words; use {', '.join(known)}")
+
+
+def _may_choose_secret(connector: Connector) -> bool:
+    """Vendors that need a token make their signing secret themselves; where only the secret is needed, both sides use ours."""
+    return tuple(connector.needs) == ("secret",)
+
+
+def _email(text: str) -> str:
+    text = text.strip().removesuffix("/token")
+    if text and (text.count("@") != 1 or any(c.isspace() for c in text) or len(text) > 320 or not all(text.split("@"))):
+        raise InvalidDefinition("email", f"{text!r} is no e-mail address")
+    return text
+
+
+def _secret_text(text: str, name: str) -> str:
+    text = text.strip()
+    if not text or not text.isprintable() or any(c.isspace() for c in text):
+        raise InvalidDefinition(name, "is empty or holds spaces: copy it again")
+    return text
+
+
+def _account(form: ConnectionForm, connector: Connector, known: Connection | None, outside: Outside) -> Account:
+    """The account as it will be."""
+    before = outside.account(known) if known is not None else None
+    older = list(before.secrets) if before is not None else []
+    draft = Connection(
+        name=form.name,
+        connector=form.connector,
+        mapping=dict(form.mapping if form.mapping is not None else known.mapping if known is not None else {}),
+    )
+    return Account(
+        connection=form.name,
+        base_url=_first(form.base_url, before.base_url if before else ""),
+        email=_first(form.email, before.email if before else ""),
+        token=_first(form.token, before.token if before else ""),
+        secrets=[form.secret, *older] if form.secret else older,
+        words=outside.words(draft),
+        options=dict(form.options if form.options is not None else known.options if known is not None else {}),
+    )
+
+
+def _first(given: str | None, kept: str) -> str:
+    return kept if given is None else given

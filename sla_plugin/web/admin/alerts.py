@@ -1,0 +1,36 @@
+"""Alerts: what needs a person now?"""
+
+from flask import Blueprint, abort, flash, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from sla_plugin.reports import queries
+from sla_plugin.services.acknowledge_alert import acknowledge_alert
+from sla_plugin.web.admin.clock_rows import METRIC_TITLES
+from sla_plugin.web.admin.frame import Runtime, page_blueprint, page_number, render, viewer
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """`/alerts` and acknowledging one."""
+    pages = page_blueprint("alerts", runtime)
+
+    @pages.get("/alerts")
+    def listing() -> str:
+        """Open alerts, or acknowledged ones."""
+        tenant = viewer().tenant
+        acknowledged = request.args.get("show") == "acknowledged"
+        with runtime.database.reading() as tx:
+            page = queries.list_alerts(tx, tenant, acknowledged=acknowledged, after=page_number())
+            last = queries.last_alert_at(tx, tenant)
+        return render("alerts.html", page=page, acknowledged=acknowledged, last=last, metrics=METRIC_TITLES)
+
+    @pages.post("/alerts/<int:alert>/acknowledge")
+    def acknowledge(alert: int) -> Response:
+        """Take an alert, with a note if one likes."""
+        if viewer().person.role not in ("admin", "agent"):
+            abort(403, "Auditors look and change nothing.")
+        with runtime.database.transaction() as tx:
+            done = acknowledge_alert(tx, viewer().tenant, alert, request.form.get("note", "").strip(), viewer().now, viewer().actor)
+        flash("Acknowledged. The clock keeps running." if done else "Somebody else has taken this alert already.")
+        return redirect(request.form.get("back") if (request.form.get("back") or "").startswith("/sla") else url_for("alerts.listing"))
+
+    return pages

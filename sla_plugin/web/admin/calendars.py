@@ -1,0 +1,117 @@
+"""Calendars: when do we work, exactly? Every save is a new version."""
+
+from typing import Any
+
+import yaml
+from flask import Blueprint, abort, flash, redirect, request, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from sla_plugin.engine.calendars import Calendar
+from sla_plugin.engine.durations import MINUTE
+from sla_plugin.engine.policies import ALWAYS_OPEN
+from sla_plugin.reports import queries
+from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file, read_stored
+from sla_plugin.store.policies import Calendar as CalendarRow
+from sla_plugin.store.policies import calendar_versions
+from sla_plugin.web.admin import calendar_form
+from sla_plugin.web.admin.frame import Runtime, demand_admin, page_blueprint, refuse, render, viewer
+from sla_plugin.web.formats import instant, local
+
+NEW = {"time_zone": "", "hours": {day: ["09:00-17:00"] for day in ("mon", "tue", "wed", "thu", "fri")}}
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """`/calendars`, the form of one."""
+    pages = page_blueprint("calendars", runtime)
+
+    @pages.get("/calendars")
+    def listing() -> str:
+        """Calendars by name, with the policies that use them."""
+        with runtime.database.reading() as tx:
+            newest = {v.calendar_id: (name, v) for name, v in calendar_versions(tx, viewer().tenant)}
+            stored = read_stored(tx, viewer().tenant)
+        users: dict[str, list[str]] = {}
+        for name, (_, definition) in stored.policies.items():
+            users.setdefault(str(definition.get("calendar") or ALWAYS_OPEN), []).append(name)
+        rows = [(name, v, Calendar.from_definition(v.definition, name)) for name, v in sorted(newest.values(), key=lambda r: r[0])]
+        return render("calendars.html", rows=[(n, v, c, weekly_time(c)) for n, v, c in rows], users=users)
+
+    @pages.route("/calendars/new", methods=["GET", "POST"])
+    def new() -> str | Response | tuple[str, int]:
+        """A new calendar."""
+        demand_admin()
+        if request.method == "GET":
+            form = calendar_form.form_of(NEW)
+            form["time_zone"] = viewer().zone.key
+            return _form(form, None, [], {})
+        return _save(runtime, None)
+
+    @pages.route("/calendars/<int:calendar_id>", methods=["GET", "POST"])
+    def edit(calendar_id: int) -> str | Response | tuple[str, int]:
+        """The calendar's form, its week as drawn, its versions."""
+        if request.method == "POST":
+            demand_admin()
+            return _save(runtime, calendar_id)
+        with runtime.database.reading() as tx:
+            row = tx.get(CalendarRow, (viewer().tenant, calendar_id))
+            versions = queries.versions_of_calendar(tx, viewer().tenant, calendar_id)
+        if row is None or not versions:
+            abort(404, "There is no such calendar here.")
+        return _form(calendar_form.form_of(versions[0].definition), row, versions, {})
+
+    return pages
+
+
+def weekly_time(calendar: Calendar) -> int:
+    """Open time of an ordinary week, microseconds."""
+    return sum((end - start) * MINUTE for spans in calendar.weekly_pattern() for start, end in spans)
+
+
+def _save(runtime: Runtime, calendar_id: int | None) -> str | Response | tuple[str, int]:
+    tenant, form = viewer().tenant, request.form.copy()
+    with runtime.database.reading() as tx:
+        row = tx.get(CalendarRow, (tenant, calendar_id)) if calendar_id is not None else None
+        versions = queries.versions_of_calendar(tx, tenant, calendar_id) if calendar_id is not None else []
+        stored = read_stored(tx, tenant)
+    if calendar_id is not None and row is None:
+        abort(404, "There is no such calendar here.")
+    name = row.name if row is not None else form.get("name", "").strip()
+    form["name"] = name
+    definition, errors = calendar_form.definition_of(form)
+    if not name or len(name) > 200:
+        errors["name"] = "Give the calendar a name of at most 200 characters."
+    elif row is None and (name in stored.calendars or name == ALWAYS_OPEN):
+        errors["name"] = f"The name {name} is taken; choose another."
+    if row is not None and versions and form.get("version") != str(versions[0].version):
+        at = instant(versions[0].effective_at, viewer().now, viewer().zone)
+        errors[""] = (
+            f"{versions[0].made_by} saved version {versions[0].version} at {at}, after you opened this form. Your text is kept below; "
+            "compare it with the latest version at the foot of the page and save again to put yours on top."
+        )
+        form["version"] = str(versions[0].version)
+    if errors:
+        return _form(form, row, versions, errors)
+    with runtime.database.transaction() as tx:
+        change = apply_policy_file(tx, tenant, PolicyFile({name: definition}, {}), viewer().now, viewer().actor)
+    number = change.calendars.get(name)
+    flash(f"Saved as version {number}. Clocks count by it from now on; what was counted before stays." if number else "Nothing was different; no new version.")
+    with runtime.database.reading() as tx:
+        made = next((v.calendar_id for n, v in calendar_versions(tx, tenant) if n == name), None)
+    return redirect(url_for("calendars.edit", calendar_id=made))
+
+
+def _form(form: MultiDict[str, str], row: Any, versions: Any, errors: dict[str, str]) -> str | tuple[str, int]:
+    drawn = Calendar.from_definition(versions[0].definition, row.name) if versions else None
+    context: dict[str, Any] = {
+        "form": form,
+        "calendar": row,
+        "versions": [(v, yaml.safe_dump(v.definition, sort_keys=False, allow_unicode=True)) for v in versions],
+        "days": calendar_form.DAYS,
+        "week": list(zip(calendar_form.DAYS.values(), drawn.weekly_pattern(), strict=True)) if drawn else [],
+        "weekly": weekly_time(drawn) if drawn else 0,
+        "there": f"{local(viewer().now, drawn.zone):%H:%M}" if drawn else "",
+    }
+    if errors:
+        return refuse("calendar.html", errors, **context)
+    return render("calendar.html", errors={}, **context)

@@ -1,0 +1,254 @@
+"""Connections: is it wired, both ways?"""
+
+from typing import Any
+
+import yaml
+from flask import Blueprint, abort, flash, redirect, request, session, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from sla_plugin.engine.durations import DAY
+from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition, SlaPluginError
+from sla_plugin.reports import queries
+from sla_plugin.services.change_connection import add_secret, record_check, retire_secret, set_mode, shown_secrets
+from sla_plugin.services.connect_helpdesk import ConnectionForm, new_secret, prepare_connection, prove_connection, store_connection
+from sla_plugin.services.send_test_delivery import can_test, send_test_delivery
+from sla_plugin.store.connections import MODES, Connection, find_by_name, get_connection, get_state
+from sla_plugin.web.admin.frame import Runtime, demand_admin, page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.policy_form import sentence
+
+MODE_WORDS = {
+    "observe": "Clocks run and alerts appear here. Nothing is planned for the helpdesk.",
+    "dry_run": "What would be written is kept in the outbox as a dry run. Nothing is sent.",
+    "live": "What a breach asks for is written to the helpdesk.",
+}
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """`/connections`, new ones, one with its health, secrets, mode and settings."""
+    pages = page_blueprint("connections", runtime)
+
+    @pages.get("/connections")
+    def listing() -> str:
+        """Every connection with its health."""
+        with runtime.database.reading() as tx:
+            rows = queries.connections_with_state(tx, viewer().tenant)
+            failed = queries.failed_commands_by_connection(tx, viewer().tenant)
+        return render("connections.html", rows=rows, failed=failed, titles=_titles(runtime))
+
+    @pages.get("/connections/new")
+    def catalogue() -> str:
+        """The connectors there are."""
+        demand_admin()
+        return render("connection_catalogue.html", connectors=list(runtime.outside.connectors.values()))
+
+    @pages.route("/connections/new/<kind>", methods=["GET", "POST"])
+    def new(kind: str) -> str | Response | tuple[str, int]:
+        """The form of a new connection."""
+        demand_admin()
+        if kind not in runtime.outside.connectors:
+            abort(404, "There is no such connector.")
+        connector = runtime.outside.connector(kind)
+        if request.method == "GET":
+            return render("connection_new.html", connector=connector, form=MultiDict({"name": connector.title}), errors={})
+        typed = ConnectionForm(
+            name=request.form.get("name", ""),
+            connector=kind,
+            base_url=request.form.get("base_url", "").strip() or None,
+            email=request.form.get("email", "").strip() or None,
+            token=request.form.get("token", "").strip() or None,
+            secret=request.form.get("secret", "").strip() or None,
+            mode="observe" if request.form.get("mode") == "observe" else "dry_run",
+            assignee=request.form.get("assignee", "").strip() or None,
+        )
+        try:
+            made = _connect(runtime, typed, update=False)
+        except SlaPluginError as problem:
+            return refuse("connection_new.html", problem_fields(problem), connector=connector, form=request.form)
+        if made.secret:
+            session["shown_once"] = made.secret
+        with runtime.database.reading() as tx:
+            connection = find_by_name(tx, viewer().tenant, made.name)
+        flash(f"{made.name} is connected. It writes nothing yet.")
+        return redirect(url_for("connections.show", connection_id=connection.id if connection else 0))
+
+    @pages.get("/connections/<int:connection_id>")
+    def show(connection_id: int) -> str:
+        """Health, webhook, mode, secrets, settings."""
+        return _detail(runtime, connection_id, None, {})
+
+    @pages.post("/connections/<int:connection_id>/settings")
+    def settings(connection_id: int) -> Response | tuple[str, int]:
+        """Change address, credentials, assignee, words."""
+        demand_admin()
+        connection = _found(runtime, connection_id)
+        form = request.form
+        if form.get("version") != str(connection.version):
+            said = "Somebody else changed this connection after you opened the form. Your text is kept; look at the rest of the page and save again."
+            kept = form.copy()
+            kept["version"] = str(connection.version)
+            return _detail(runtime, connection_id, kept, {"": said}), 422
+        try:
+            mapping = yaml.safe_load(form.get("mapping", "") or "{}")
+            if not isinstance(mapping, dict):
+                raise InvalidDefinition("mapping", "write status, priority and unset_priority, one word per line")
+            typed = ConnectionForm(
+                name=connection.name,
+                connector=connection.connector,
+                base_url=form.get("base_url", "").strip(),
+                email=form.get("email", "").strip() or None,
+                token=form.get("token", "").strip() or None,
+                assignee=form.get("assignee", "").strip(),
+                mapping=mapping,
+            )
+            _connect(runtime, typed, update=True)
+        except yaml.YAMLError as problem:
+            return _detail(runtime, connection_id, form, {"mapping": f"This is no YAML: {str(problem).splitlines()[0]}."}), 422
+        except SlaPluginError as problem:
+            return _detail(runtime, connection_id, form, problem_fields(problem)), 422
+        flash("Saved.")
+        return redirect(url_for("connections.show", connection_id=connection_id))
+
+    @pages.post("/connections/<int:connection_id>/mode")
+    def mode(connection_id: int) -> Response:
+        """Switch between observing, dry run and live."""
+        demand_admin()
+        connection, wanted = _found(runtime, connection_id), request.form.get("mode", "")
+        if wanted == "live" and "sure" not in request.form:
+            return redirect(url_for("connections.go_live", connection_id=connection_id))
+        _act(runtime, lambda tx: set_mode(tx, viewer().tenant, connection.name, wanted, viewer().now, viewer().actor, runtime.outside), "The mode is changed.")
+        return redirect(url_for("connections.show", connection_id=connection_id))
+
+    @pages.get("/connections/<int:connection_id>/live")
+    def go_live(connection_id: int) -> str:
+        """What turning writing on means: the last would-be writes."""
+        demand_admin()
+        connection = _found(runtime, connection_id)
+        with runtime.database.reading() as tx:
+            planned = queries.list_commands(tx, viewer().tenant, state="dry_run", connection=connection_id, limit=20)
+            counts = queries.count_commands(tx, viewer().tenant, connection_id)
+        return render("connection_live.html", connection=connection, planned=planned.rows, count=counts.get("dry_run", 0))
+
+    @pages.post("/connections/<int:connection_id>/secrets")
+    def secrets(connection_id: int) -> Response:
+        """Add a webhook secret (typed, or made here and shown once), or retire one."""
+        demand_admin()
+        connection, tenant = _found(runtime, connection_id), viewer().tenant
+        retire, typed = request.form.get("retire", ""), request.form.get("secret", "").strip()
+        if retire:
+            done = "The secret is retired: deliveries signed with it are refused."
+            _act(runtime, lambda tx: retire_secret(tx, tenant, connection.name, retire, viewer().now, viewer().actor, runtime.outside), done)
+        else:
+            secret = typed or new_secret()
+            done = "Both secrets are valid now. Enter the new one at the sender, then retire the old one."
+            if _act(runtime, lambda tx: add_secret(tx, tenant, connection.name, secret, viewer().now, viewer().actor, runtime.outside), done) and not typed:
+                session["shown_once"] = secret
+        return redirect(url_for("connections.show", connection_id=connection_id))
+
+    @pages.post("/connections/<int:connection_id>/check")
+    def check(connection_id: int) -> Response:
+        """Prove the credentials again."""
+        demand_admin()
+        connection = _found(runtime, connection_id)
+        try:
+            facts = runtime.outside.connector(connection.connector).check(runtime.outside.account(connection), runtime.outside.http)
+        except (ConnectorError, ConfigurationError) as problem:
+            flash(sentence(str(problem)), "problem")
+        else:
+            _act(runtime, lambda tx: record_check(tx, viewer().tenant, connection, facts, viewer().now, viewer().actor), "Checked just now.")
+        return redirect(url_for("connections.show", connection_id=connection_id))
+
+    @pages.post("/connections/<int:connection_id>/test")
+    def test(connection_id: int) -> Response:
+        """Sign and store a delivery of our own, as the sender would."""
+        demand_admin()
+        connection = _found(runtime, connection_id)
+        try:
+            with runtime.database.transaction() as tx:
+                delivery = send_test_delivery(tx, connection, viewer().now, viewer().actor, runtime.outside)
+        except SlaPluginError as problem:
+            flash(sentence(str(problem)), "problem")
+            return redirect(url_for("connections.show", connection_id=connection_id))
+        flash("The signature was accepted and the delivery is stored. Below stands what it became; reload if it still waits.")
+        return redirect(url_for("deliveries.show", delivery_id=delivery))
+
+    return pages
+
+
+def problem_fields(problem: SlaPluginError) -> dict[str, str]:
+    """A refusal as form errors: beside its field where it names one."""
+    if isinstance(problem, InvalidDefinition):
+        return {problem.field.split(".")[0]: sentence(problem.problem)}
+    return {"": sentence(str(problem))}
+
+
+def _connect(runtime: Runtime, typed: ConnectionForm, *, update: bool) -> Any:
+    tenant, outside = viewer().tenant, runtime.outside
+    with runtime.database.reading() as tx:
+        draft = prepare_connection(tx, tenant, typed, outside, allow_private=runtime.settings.allow_private_urls, update=update)
+    facts = prove_connection(draft, outside)
+    with runtime.database.transaction() as tx:
+        return store_connection(tx, tenant, draft, facts, runtime.clock(), viewer().actor, outside)
+
+
+def _act(runtime: Runtime, change: Any, done: str) -> bool:
+    """Make a change in a transaction and say so, or say why not."""
+    try:
+        with runtime.database.transaction() as tx:
+            change(tx)
+    except SlaPluginError as problem:
+        flash(sentence(str(problem)), "problem")
+        return False
+    flash(done)
+    return True
+
+
+def _found(runtime: Runtime, connection_id: int) -> Connection:
+    with runtime.database.reading() as tx:
+        connection = get_connection(tx, viewer().tenant, connection_id)
+    if connection is None:
+        abort(404, "There is no such connection here.")
+    return connection
+
+
+def _titles(runtime: Runtime) -> dict[str, str]:
+    return {name: connector.title for name, connector in runtime.outside.connectors.items()}
+
+
+def _detail(runtime: Runtime, connection_id: int, form: Any, errors: dict[str, str]) -> str:
+    tenant, now, outside = viewer().tenant, viewer().now, runtime.outside
+    with runtime.database.reading() as tx:
+        connection = get_connection(tx, tenant, connection_id)
+        if connection is None:
+            abort(404, "There is no such connection here.")
+        state = get_state(tx, tenant, connection_id)
+        deliveries = queries.count_deliveries(tx, tenant, now - DAY, connection_id)
+        commands = queries.count_commands(tx, tenant, connection_id)
+    if form is None:
+        form = MultiDict(
+            {
+                "base_url": connection.base_url,
+                "email": connection.email,
+                "assignee": connection.assignee or "",
+                "mapping": yaml.safe_dump(connection.mapping, sort_keys=False, allow_unicode=True) if connection.mapping else "",
+                "version": str(connection.version),
+            }
+        )
+    connector = outside.connector(connection.connector)
+    return render(
+        "connection.html",
+        connection=connection,
+        state=state,
+        connector=connector,
+        words=outside.words(connection),
+        secrets=list(zip(shown_secrets(connection, outside), connection.sealed_secrets, strict=True)),
+        shown_once=session.pop("shown_once", None),
+        url=f"{runtime.settings.public_url}/webhooks/{connection.public_id}",
+        deliveries=deliveries,
+        commands=commands,
+        modes={m: MODE_WORDS[m] for m in MODES},
+        testable=can_test(connector),
+        form=form,
+        errors=errors,
+    )
+

@@ -1,0 +1,105 @@
+"""Deliveries: did it arrive, what did it become? And putting them back into the inbox."""
+
+import json
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from sla_plugin.engine.durations import DAY, HOUR
+from sla_plugin.errors import ConfigurationError
+from sla_plugin.reports import queries
+from sla_plugin.services.replay_delivery import replay_deliveries
+from sla_plugin.store.connections import list_connections
+from sla_plugin.store.deliveries import STATES, get_delivery
+from sla_plugin.store.outbox import outbox_of
+from sla_plugin.web.admin.frame import Runtime, demand_admin, number_arg, page_blueprint, page_number, render, viewer
+
+PERIODS = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
+MOST = 2000  # deliveries replayed at once
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """`/deliveries`, one delivery, and replays."""
+    pages = page_blueprint("deliveries", runtime)
+
+    @pages.get("/deliveries")
+    def listing() -> str:
+        """Deliveries, the newest first."""
+        tenant, now = viewer().tenant, viewer().now
+        state, connection, period = request.args.get("state", ""), number_arg("connection"), request.args.get("period", "24h")
+        since = now - PERIODS[period] if period in PERIODS else 0
+        with runtime.database.reading() as tx:
+            page = queries.list_deliveries(tx, tenant, state=state if state in STATES else "", connection=connection, since=since, after=page_number())
+            counts = queries.count_deliveries(tx, tenant, since, connection)
+            stuck = len(queries.unreadable_deliveries(tx, tenant, connection, MOST))
+            connections = list_connections(tx, tenant)
+        names = {c.id: c.name for c in connections}
+        return render(
+            "deliveries.html",
+            page=page, counts=counts, stuck=stuck, connections=connections, names=names, state=state, connection=connection, period=period,
+            states=STATES, periods=PERIODS,
+        )  # fmt: skip
+
+    @pages.get("/deliveries/<int:delivery_id>")
+    def show(delivery_id: int) -> str:
+        """One delivery: body, headers, what it became."""
+        tenant = viewer().tenant
+        with runtime.database.reading() as tx:
+            delivery = get_delivery(tx, tenant, delivery_id)
+            if delivery is None:
+                abort(404, "There is no such delivery here.")
+            events = queries.events_of_delivery(tx, tenant, delivery_id)
+            commands = [c for p in {e.promise_id for e in events if e.promise_id is not None} for c in outbox_of(tx, tenant, p)[0]]
+            connections = {c.id: c.name for c in list_connections(tx, tenant)}
+        raw = request.args.get("body") == "raw"
+        text = body_text(delivery.body, raw=raw) if viewer().is_admin else None
+        return render(
+            "delivery.html", delivery=delivery, events=events, commands=commands, connection=connections.get(delivery.connection_id, ""), text=text, raw=raw
+        )
+
+    @pages.post("/deliveries/<int:delivery_id>/replay")
+    def replay(delivery_id: int) -> Response:
+        """Put one delivery back into the inbox."""
+        demand_admin()
+        _replay(runtime, [str(delivery_id)])
+        return redirect(url_for("deliveries.show", delivery_id=delivery_id))
+
+    @pages.route("/deliveries/replay", methods=["GET", "POST"])
+    def replay_unreadable() -> str | Response:
+        """Say what a replay of all unreadable ones means, then do it."""
+        demand_admin()
+        connection = number_arg("connection")
+        with runtime.database.reading() as tx:
+            found = queries.unreadable_deliveries(tx, viewer().tenant, connection, MOST)
+            names = {c.id: c.name for c in list_connections(tx, viewer().tenant)}
+        if request.method == "GET":
+            return render("replay_plan.html", count=len(found), most=MOST, connection=connection, name=names.get(connection or 0))
+        _replay(runtime, [str(one) for one in found])
+        return redirect(url_for("deliveries.listing", connection=connection))
+
+    return pages
+
+
+def _replay(runtime: Runtime, words: list[str]) -> None:
+    try:
+        with runtime.database.transaction() as tx:
+            replayed = replay_deliveries(tx, viewer().tenant, words, viewer().now, viewer().actor, runtime.outside)
+    except ConfigurationError as error:
+        flash(str(error), "problem")
+    else:
+        flash(f"{len(replayed)} put back into the inbox. Reload in a moment to see what became of it.")
+
+
+def body_text(body: bytes | None, *, raw: bool) -> str | None:
+    """A body as text, indented where it is JSON; None where it is no longer kept."""
+    if body is None:
+        return None
+    text = body.decode("utf-8", errors="replace")
+    if raw:
+        return text
+    try:
+        parsed: Any = json.loads(text)
+    except ValueError:
+        return text
+    return json.dumps(parsed, indent=2, ensure_ascii=False)

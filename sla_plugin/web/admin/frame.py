@@ -1,0 +1,207 @@
+"""What every page shares: who looks, from which zone and in which theme; the guard at the door; the headers; the words for time."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo, available_timezones
+
+from flask import Blueprint, Response, abort, g, redirect, render_template, request, session, url_for
+from flask_wtf.csrf import CSRFProtect
+from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
+
+from sla_plugin.reports.queries import read_tenant
+from sla_plugin.services.outside import Outside
+from sla_plugin.settings import Settings
+from sla_plugin.store.db import Database
+from sla_plugin.store.people import Person
+from sla_plugin.web import formats
+from sla_plugin.web.sessions import signed_in
+
+THEMES = ("auto", "light", "dark")
+CSP = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+)
+_STATIC = Path(__file__).parent / "static"
+csrf = CSRFProtect()
+
+
+class Runtime(Protocol):
+    """What pages need of the process they run in."""
+
+    settings: Settings
+    database: Database
+    outside: Outside
+
+    @staticmethod
+    def clock() -> int:
+        """Now, microseconds UTC."""
+        ...
+
+
+class PartHealth(Protocol):
+    """The health of one part of the machine, as somebody outside the web process sees it."""
+
+    @property
+    def healthy(self) -> bool:
+        """Does it work?"""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """A few words."""
+        ...
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks at a page, and how."""
+
+    person: Person
+    tenant: int
+    tenant_name: str
+    zone: ZoneInfo
+    now: int
+
+    @property
+    def is_admin(self) -> bool:
+        """May this person change things?"""
+        return self.person.role == "admin"
+
+    @property
+    def actor(self) -> str:
+        """The person as the audit trail names them."""
+        return f"{self.person.name} <{self.person.email}>"
+
+
+def viewer() -> Viewer:
+    """Who looks at the page that is being answered."""
+    found: Viewer = g.viewer
+    return found
+
+
+def theme() -> str:
+    """The theme this browser chose."""
+    chosen = request.cookies.get("sla_theme", "auto")
+    return chosen if chosen in THEMES else "auto"
+
+
+def zone_of(name: str | None, fallback: str = "UTC") -> ZoneInfo:
+    """The zone of that name; the fallback for one that does not exist."""
+    return ZoneInfo(name if name in _zones() else fallback)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) -> Blueprint:
+    """A blueprint of pages: forms carry a token, answers the strict headers; unless `open_to_all` somebody is signed in."""
+    pages = Blueprint(name, __name__)
+
+    @pages.before_request
+    def guard() -> AnyResponse | None:
+        """Check the form's token and who is there."""
+        csrf.protect()
+        if open_to_all:
+            return None
+        now = runtime.clock()
+        with runtime.database.reading() as tx:
+            person = signed_in(tx, session)
+            tenant = read_tenant(tx, person.tenant_id) if person is not None else None
+        if person is None or tenant is None:
+            return redirect(url_for("signing_in.login", next=request.full_path.rstrip("?") if request.method == "GET" else None))
+        g.viewer = Viewer(person, tenant.id, tenant.name, zone_of(request.cookies.get("sla_zone"), tenant.time_zone), now)
+        if person.one_time and request.endpoint != "me.password":
+            return redirect(url_for("me.password"))
+        return None
+
+    @pages.after_request
+    def harden(response: Response) -> Response:
+        """The strict headers."""
+        return with_headers(response)
+
+    return pages
+
+
+def with_headers(response: Response) -> Response:
+    """A page with the headers that every page has; pages are never kept by caches between."""
+    response.headers["Content-Security-Policy"] = CSP
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def demand_admin() -> None:
+    """Answer 403 unless an admin asks."""
+    if not viewer().is_admin:
+        abort(403, "Only admins can change this.")
+
+
+def render(template: str, **context: Any) -> str:
+    """A page for the current viewer."""
+    return render_template(template, viewer=viewer(), now=viewer().now, theme=theme(), **context)
+
+
+def refuse(template: str, errors: Mapping[str, str], **context: Any) -> tuple[str, int]:
+    """The same form again with what is wrong (field -> sentence; "" = the whole); nothing typed is lost."""
+    return render(template, errors=errors, **context), 422
+
+
+def page_number(name: str = "after") -> tuple[int, int] | None:
+    """The key of keyset paging in the query string: `<sort key>-<id>`; None on the first page."""
+    first, _, second = request.args.get(name, "").partition("-")
+    return (int(first), int(second)) if first.isdigit() and second.isdigit() else None
+
+
+def number_arg(name: str) -> int | None:
+    """A whole number in the query string, None if it is none."""
+    value = request.args.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+
+
+# --- words for templates ---------------------------------------------------------------------------------------------
+def when(at: int | None, *, seconds: bool = False) -> Markup:
+    """An instant in the viewer's zone as <time>, in full in its title; `–` for none."""
+    if at is None:
+        return Markup("–")
+    looks = viewer()
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        formats.iso(at), formats.instant_title(at, looks.zone), formats.instant(at, looks.now, looks.zone, seconds=seconds)
+    )
+
+
+def since(at: int | None) -> Markup:
+    """A past instant as `12 s ago`, older than a week as the instant."""
+    if at is None:
+        return Markup("–")
+    looks = viewer()
+    text = formats.ago(at, looks.now)
+    if text is None:
+        return when(at)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(formats.iso(at), formats.instant_title(at, looks.zone), text)
+
+
+@cache
+def asset(name: str) -> str:
+    """The digest of one of our static files: part of its address, so that browsers may keep it for ever."""
+    return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def template_words() -> dict[str, Callable[..., Any]]:
+    """Functions and formats that templates use."""
+    return {
+        "when": when,
+        "since": since,
+        "asset": asset,
+        "rate": formats.rate,
+        "rate_word": formats.rate_word,
+        "time_left": formats.time_left,
+    }

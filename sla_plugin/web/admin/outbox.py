@@ -1,0 +1,47 @@
+"""The outbox: what did we send, what waits, why did it fail?"""
+
+from flask import Blueprint, flash, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from sla_plugin.errors import ConfigurationError
+from sla_plugin.reports import queries
+from sla_plugin.services.retry_commands import retry_commands
+from sla_plugin.store.outbox import COMMAND_STATES
+from sla_plugin.web.admin.clock_rows import METRIC_TITLES
+from sla_plugin.web.admin.frame import Runtime, demand_admin, number_arg, page_blueprint, page_number, render, viewer
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """`/outbox` and retries."""
+    pages = page_blueprint("outbox", runtime)
+
+    @pages.get("/outbox")
+    def listing() -> str:
+        """Commands, the newest first."""
+        tenant = viewer().tenant
+        state, connection = request.args.get("state", ""), number_arg("connection")
+        with runtime.database.reading() as tx:
+            page = queries.list_commands(tx, tenant, state=state if state in COMMAND_STATES else "", connection=connection, after=page_number())
+            counts = queries.count_commands(tx, tenant, connection)
+            connections = queries.connections_with_state(tx, tenant)
+        return render(
+            "outbox.html", page=page, counts=counts, connections=connections, names={c.id: c.name for c, _ in connections},
+            state=state, connection=connection, states=COMMAND_STATES, metrics=METRIC_TITLES,
+        )  # fmt: skip
+
+    @pages.post("/outbox/retry")
+    def retry() -> Response:
+        """Give failed commands (of a ticket, of a connection, all) another chance."""
+        demand_admin()
+        wanted, external = request.form.get("connection", ""), request.form.get("external") or None
+        try:
+            with runtime.database.transaction() as tx:
+                connection = int(wanted) if wanted.isdigit() else None
+                tried = retry_commands(tx, viewer().tenant, viewer().now, viewer().actor, runtime.outside, connection=connection, external=external)
+        except ConfigurationError as error:
+            flash(str(error), "problem")
+        else:
+            flash(f"{len(tried)} commands wait to be sent again." if tried else "Nothing had failed.")
+        return redirect(url_for("outbox.listing"))
+
+    return pages

@@ -1,0 +1,141 @@
+"""Tickets: the list, and one ticket with the reason for every second of its clocks."""
+
+from typing import Any
+
+from flask import Blueprint, abort, request
+
+from sla_plugin.engine.durations import MINUTE
+from sla_plugin.engine.evaluate import Clock
+from sla_plugin.engine.ledger import ledger, sentence
+from sla_plugin.reports import queries
+from sla_plugin.reports.clock_picture import clock_picture
+from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
+from sla_plugin.store.alerts import alerts_of
+from sla_plugin.store.clocks import corrections_of
+from sla_plugin.store.connections import get_connection, list_connections
+from sla_plugin.store.deliveries import watermarks
+from sla_plugin.store.events import read_histories
+from sla_plugin.store.policies import calendar_versions
+from sla_plugin.store.tickets import get_ticket
+from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
+from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.formats import instant
+
+TABS = (("", "Due next"), ("breached", "Breached"), ("critical", "Critical"), ("warning", "Warning"), ("running", "Running"), ("on_hold", "On hold"), ("all", "All"))
+_EVENTS = 200  # shown; a longer history says so
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """`/tickets` and `/tickets/<id>`."""
+    pages = page_blueprint("tickets", runtime)
+
+    @pages.get("/tickets")
+    def listing() -> str:
+        """Tickets by their tightest clock, filtered and paged."""
+        tenant, now = viewer().tenant, viewer().now
+        state, text, connection = request.args.get("state", ""), request.args.get("q", "").strip(), number_arg("connection")
+        with runtime.database.reading() as tx:
+            if state == "all":
+                page = queries.tickets_by_change(tx, tenant, connection=connection, text=text, after=page_number())
+            else:
+                page = queries.tickets_by_deadline(tx, tenant, now, state=state, connection=connection, text=text, after=page_number())
+            cells = clock_cells(tx, tenant, queries.clocks_of_tickets(tx, tenant, [r.Ticket.id for r in page.rows]), now)
+            counts = queries.count_clocks(tx, tenant, now)
+            connections = list_connections(tx, tenant)
+        return render("tickets.html", page=page, cells=cells, counts=counts, connections=connections, state=state, text=text, connection=connection, tabs=TABS)
+
+    @pages.get("/tickets/<int:ticket_id>")
+    def show(ticket_id: int) -> str:
+        """One ticket: where it stands, and why."""
+        tenant, now = viewer().tenant, viewer().now
+        with runtime.database.reading() as tx:
+            ticket = get_ticket(tx, tenant, ticket_id)
+            promise = queries.promise_of(tx, tenant, ticket.promise_id) if ticket is not None else None
+            connection = get_connection(tx, tenant, ticket.connection_id) if ticket is not None else None
+            if ticket is None or promise is None or connection is None:
+                abort(404, "There is no such ticket here.")
+            rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
+            as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
+            verdict = verdict_of(tx, tenant, promise, rows, runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
+            events = queries.events_of(tx, tenant, promise.id)
+            commands = queries.list_commands(tx, tenant, promise=promise.id, limit=100).rows
+            corrections = corrections_of(tx, tenant, promise.id)
+            alerts = alerts_of(tx, tenant, promise.id)
+            calendars = {v.calendar_id: name for name, v in calendar_versions(tx, tenant)}
+        by_key = {e.event_key: e for e in events}
+        blocks = [_block(clock, events, calendars, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
+        soon = any(b["clock"].deadline_at is not None and 0 <= b["clock"].deadline_at - now < 10 * MINUTE for b in blocks if b["open"])
+        choice = (promise.choice or {}).get("reasons") or (verdict.book.why(verdict.state) if verdict.book is not None else [])
+        return render(
+            "ticket.html",
+            ticket=ticket,
+            connection=connection,
+            promise=promise,
+            blocks=blocks,
+            events=events[:_EVENTS],
+            hidden=max(len(events) - _EVENTS, 0),
+            by_key=by_key,
+            commands=commands,
+            corrections=corrections,
+            alerts=alerts,
+            choice=choice,
+            metrics=METRIC_TITLES,
+            as_of=as_of,
+            poll=3 if soon else 30,
+        )
+
+    return pages
+
+
+def _urgency(clock: Clock) -> tuple[int, int]:
+    """Open clocks first, the tightest first; then the finished ones, the latest first."""
+    if clock.phase in ("running", "on_hold", "pending"):
+        return 0, clock.deadline_at or 2**62
+    return 1, -(clock.stopped_at or clock.finished_at or clock.started_at)
+
+
+def state_of(clock: Clock) -> str:
+    """The state of an evaluated clock in the words of `standing`."""
+    if clock.phase == "cancelled":
+        return "cancelled"
+    if clock.breached_at is not None:
+        return "breached"
+    if clock.phase in ("finished", "stopped"):
+        return "met"
+    if clock.phase != "running":
+        return clock.phase
+    return "critical" if "critical" in clock.passed else "warning" if "warning" in clock.passed else "running"
+
+
+def _block(clock: Clock, events: Any, calendars: dict[int, str], now: int) -> dict[str, Any]:
+    zone = viewer().zone
+    segments = ledger(clock)
+    title = METRIC_TITLES.get(clock.metric, clock.metric)
+    open_ = clock.phase in ("running", "on_hold", "pending")
+    scale, zoom = request.args.get("scale", ""), request.args.get("view", "whole")
+    terms = clock.terms
+    said = sentence(clock, title)
+    picture = clock_picture(
+        clock,
+        segments,
+        now=now,
+        ident=f"{clock.metric}-{clock.cycle}",
+        title=f"{title} clock",
+        sentence=said,
+        say=lambda at: instant(at, now, zone),
+        events=[e.occurred_at for e in events],
+        scale=scale,
+        last_day=zoom == "24h",
+    )
+    return {
+        "clock": clock,
+        "title": title,
+        "state": state_of(clock),
+        "open": open_,
+        "sentence": said,
+        "segments": segments,
+        "sums": sum(s.counted for s in segments) == clock.elapsed,
+        "left": None if clock.target is None else clock.target - clock.elapsed,
+        "picture": picture,
+        "calendar": "24x7" if terms is None or terms.calendar_id is None else calendars.get(terms.calendar_id, "?"),
+    }

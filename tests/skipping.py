@@ -1,0 +1,9 @@
+"""The only reasons to skip a test. Each can be demanded through SLA_TEST_REQUIRE (comma-separated); .ci/run demands all of them."""
+
+MAY_BE_ABSENT = ("chromium", "dovecot", "node", "shared")
+
+
+def is_allowed(reason: str, required: str) -> bool:
+    """True if a test may be skipped for `reason` (`no chromium`, `no ../shared` …) while the parts in `required` must be there."""
+    said = reason.removeprefix("Skipped: ")
+    return any(said in (f"no {part}", f"no ../{part}") for part in MAY_BE_ABSENT if part not in required.split(","))
