@@ -204,7 +204,15 @@ def _rows(tx: Transaction, query: Select[Any], export: Export, names: Names, *, 
         # who reads us through a pager may take their time
         tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
     for row in tx.execute(query.execution_options(yield_per=CHUNK)):
-        yield {**export.row(row, names), **(export.ids(row) if ids else {})}
+        data = {**export.row(row, names), **(export.ids(row) if ids else {})}
+        yield {name: _in_order(value) for name, value in data.items()}
+
+
+def _in_order(value: Any) -> Any:
+    """Nested data with its keys sorted: databases keep them in orders of their own."""
+    if isinstance(value, Mapping):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return [_in_order(one) for one in value] if isinstance(value, list) else value
 
 
 def _sorted(tx: Transaction, column: Any) -> Any:

@@ -270,9 +270,10 @@ def _ticket_row(ticket: Ticket, verdict: Verdict, now: int) -> dict[str, Any] | 
     row["fields"] = {k: v for k, v in mirror.items() if k not in known}
     row["gone"] = verdict.gone or None
     row["created_at"] = mirror.get("created_at") or min((c.started_at for c in verdict.clocks), default=None)
+    row["updated_at"] = verdict.last_at if verdict.last_at is not None else now
     if all(getattr(ticket, k) == v for k, v in row.items()):
         return None
-    return {"id": ticket.id, "updated_at": max(verdict.last_at or now, 0), **row}
+    return {"id": ticket.id, **row}
 
 
 def _text(value: Any, length: int | None) -> str | None:

@@ -66,7 +66,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         except SlaPluginError as problem:
             return refuse("connection_new.html", problem_fields(problem), connector=connector, form=request.form)
         if made.secret:
-            session["shown_once"] = made.secret
+            session["shown_once"] = runtime.outside.sealer.seal(made.secret)
         with runtime.database.reading() as tx:
             connection = find_by_name(tx, viewer().tenant, made.name)
         flash(f"{made.name} is connected. It writes nothing yet.")
@@ -142,7 +142,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             secret = typed or new_secret()
             done = "Both secrets are valid now. Enter the new one at the sender, then retire the old one."
             if _act(runtime, lambda tx: add_secret(tx, tenant, connection.name, secret, viewer().now, viewer().actor, runtime.outside), done) and not typed:
-                session["shown_once"] = secret
+                session["shown_once"] = runtime.outside.sealer.seal(secret)
         return redirect(url_for("connections.show", connection_id=connection_id))
 
     @pages.post("/connections/<int:connection_id>/check")
@@ -242,7 +242,7 @@ def _detail(runtime: Runtime, connection_id: int, form: Any, errors: dict[str, s
         connector=connector,
         words=outside.words(connection),
         secrets=list(zip(shown_secrets(connection, outside), connection.sealed_secrets, strict=True)),
-        shown_once=session.pop("shown_once", None),
+        shown_once=outside.sealer.open(session.pop("shown_once", None)),
         url=f"{runtime.settings.public_url}/webhooks/{connection.public_id}",
         deliveries=deliveries,
         commands=commands,
