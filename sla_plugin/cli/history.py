@@ -91,11 +91,11 @@ class Door:
         self._path = parts.path
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=30)
-        self._sign = sign
+        self.sign = sign
 
     def post(self, delivery: LogDelivery) -> tuple[int, str]:
         """Status and beginning of the answer. Raises OSError or HTTPException when there is none."""
-        headers = {"Content-Type": "application/json", **self._sign(delivery.key, delivery.body)}
+        headers = {"Content-Type": "application/json", **self.sign(delivery.key, delivery.body)}
         try:
             self._connection.request("POST", self._path, delivery.body, headers)
             response = self._connection.getresponse()
@@ -153,7 +153,7 @@ def send_log(rows: Iterator[LogRow], door: Door, batch: int, threads: int, progr
     """Send rows in `threads` lanes; an incident keeps to one lane, so its rows arrive in their order. Raises ConfigurationError for a refusal."""
     sent = Sent()
     lanes: list[queue.Queue[LogRow | None]] = [queue.Queue(_AHEAD) for _ in range(threads)]
-    workers = [threading.Thread(target=_lane, args=(lane, Door(door.url, door._sign), batch, sent), daemon=True) for lane in lanes]
+    workers = [threading.Thread(target=_lane, args=(lane, Door(door.url, door.sign), batch, sent), daemon=True) for lane in lanes]
     for worker in workers:
         worker.start()
     shown = 0
@@ -171,11 +171,11 @@ def send_log(rows: Iterator[LogRow], door: Door, batch: int, threads: int, progr
         for lane in lanes:
             _put(lane, None, sent)
         while any(worker.is_alive() for worker in workers):
-            workers[0].join(0.1)
-            next((w for w in workers if w.is_alive()), workers[0]).join(0.1)
+            next((worker for worker in workers if worker.is_alive()), workers[0]).join(0.1)
             shown = _show(sent, shown, progress)
-    finally:
+    except BaseException:
         sent.stopped.set()
+        raise
     if sent.problem is not None:
         raise ConfigurationError(sent.problem)
     return sent

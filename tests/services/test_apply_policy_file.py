@@ -105,7 +105,10 @@ def test_one_bad_policy_stops_the_good_ones(plant: Plant) -> None:
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        ("policies: [{name: A, targets: {resolution: 1h}}, {name: B, position: 200, targets: {resolution: 1h}}]", "policy 'B' never applies: 'A' is tried before it"),
+        (
+            "policies: [{name: A, targets: {resolution: 1h}}, {name: B, position: 200, targets: {resolution: 1h}}]",
+            "policy 'B' never applies: 'A' is tried before it",
+        ),
         ("policies: [{name: A, targets: {resolution: 1h}}, {name: D, default: true, position: 1, targets: {resolution: 1h}}]", "policy 'D' never applies: 'A'"),
         ("policies: [{name: A, applies_to: {field: tags, contains: x}, targets: {resolution: 1h}}]", "promised nothing"),
     ],

@@ -9,7 +9,15 @@ import pytest
 from sla_plugin.errors import ConfigurationError, InvalidDefinition, PermanentFailure
 from sla_plugin.ports import HttpAnswer
 from sla_plugin.services.change_connection import add_secret, fingerprint, retire_secret, set_mode
-from sla_plugin.services.connect_helpdesk import Connected, ConnectionForm, check_base_url, check_mapping, prepare_connection, prove_connection, store_connection
+from sla_plugin.services.connect_helpdesk import (
+    Connected,
+    ConnectionForm,
+    check_base_url,
+    check_mapping,
+    prepare_connection,
+    prove_connection,
+    store_connection,
+)
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import Connection, find_by_name
 from tests.plant import Plant
@@ -155,13 +163,13 @@ def test_base_urls(url: str, private: bool, fits: bool) -> None:
     if fits:
         assert check_base_url(f" {url}/ ", allow_private=private) == url
     else:
-        with pytest.raises(InvalidDefinition, match="^base_url: "):
+        with pytest.raises(InvalidDefinition, match=r"^base_url: "):
             check_base_url(url, allow_private=private)
 
 
 @pytest.mark.parametrize("mapping", [{"status": {"x": "P0"}}, {"unset_priority": "high"}, {"colour": {"x": "y"}}, {"status": "open"}], ids=str)
 def test_mappings_speak_our_words(mapping: dict[str, Any]) -> None:
-    with pytest.raises(InvalidDefinition, match="^mapping"):
+    with pytest.raises(InvalidDefinition, match=r"^mapping"):
         check_mapping(mapping)
 
 
@@ -170,7 +178,7 @@ def test_going_live_needs_somewhere_to_write_to(plant: Plant) -> None:
     with plant.database.transaction() as tx, pytest.raises(ConfigurationError, match="no base URL"):
         set_mode(tx, plant.tenant, "G", "live", plant.now, "test", plant.outside)
     with plant.database.transaction() as tx:
-        connection, before = set_mode(tx, plant.tenant, "crm", "observe", plant.now, "test", plant.outside)
+        _, before = set_mode(tx, plant.tenant, "crm", "observe", plant.now, "test", plant.outside)
     assert (before, stored(plant, "crm").mode) == ("live", "observe")
     assert plant.rows("audit_entry")[-1]["changes"] == {"connection": "crm", "from": "live", "to": "observe"}
 

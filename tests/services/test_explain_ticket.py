@@ -1,6 +1,7 @@
 """Explain: the ledger sums to the microsecond and, as shown, to the second; every row has its cause."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_breach_across_a_pause_and_a_night_sums(plant: Plant) -> None:
     # 1:00:00.3 + 5:59:59.1 + 1:30:00: cut row by row a second would be missing, the last row carries it
     assert [row["counted"] for row in rows] == [3600, 0, 21599, 0, 5400]
     assert rows[1]["cause"] == "ticket.updated open to waiting_customer by agent a1"
-    assert all(earlier["to"] == later["from"] for earlier, later in zip(rows, rows[1:], strict=False))
+    assert all(earlier["to"] == later["from"] for earlier, later in pairwise(rows))
     assert clock["met"] is False
     assert clock["policy"] == {"name": "P", "version": 1}
     assert clock["calendar"] == {"name": "Office", "version": 1}
