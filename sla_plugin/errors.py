@@ -1,6 +1,5 @@
 """Every error the product raises on purpose; the type answers "what now?": retry, reconfigure, or give up."""
 
-from collections.abc import Mapping
 from typing import Any
 
 
@@ -70,8 +69,3 @@ class PermanentFailure(ConnectorError):
 
 class UnsupportedCommand(ConnectorError):
     """A command outside the connector's capabilities: refused when configured."""
-
-
-def describe(error: ConnectorError) -> Mapping[str, Any]:
-    """The error as plain data for logs and pages (no secret, no ticket text)."""
-    return {"error": type(error).__name__, "connector": error.connector, "connection": error.connection, "operation": error.operation, "status": error.status, "message": str(error)}

@@ -102,7 +102,9 @@ class AddComment:
 
 
 Command = SetPriority | SetStatus | Assign | AddComment
-COMMANDS: Mapping[str, type[SetPriority] | type[SetStatus] | type[Assign] | type[AddComment]] = {c.kind: c for c in (SetPriority, SetStatus, Assign, AddComment)}
+COMMANDS: Mapping[str, type[SetPriority] | type[SetStatus] | type[Assign] | type[AddComment]] = {
+    c.kind: c for c in (SetPriority, SetStatus, Assign, AddComment)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,17 @@ class Limits:
 class Http(Protocol):
     """The only way out: `connectors.http.Http` (timeouts, SSRF guard, error mapping), or a fake."""
 
-    def request(self, method: str, url: str, *, operation: str, headers: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None, json: Any = None, data: bytes | None = None) -> "HttpAnswer":
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        operation: str,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        json: Any = None,
+        data: bytes | None = None,
+    ) -> "HttpAnswer":
         """One request. 2xx returns; else raises TemporaryFailure (5xx, 429, timeout, connection), WriteConflict (409) or PermanentFailure."""
         ...
 

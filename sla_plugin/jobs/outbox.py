@@ -3,14 +3,14 @@
 import os
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
 
 from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
-from sla_plugin.ports import Account, Answer, Connector, Http
+from sla_plugin.ports import Account, Answer, Command, Connector, Http
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.send_calls import bind_calls, budget_wait, carry, freeze, postpone, settle_conflict, settle_permanent, settle_sent, settle_temporary
 from sla_plugin.store.connections import Connection, get_connection, paused_connections
@@ -88,7 +88,7 @@ def send_call(database: Database, outside: Outside, clock: Callable[[], int], ca
     except TemporaryFailure as error:
         log.info("write-back postponed", connection=connection.name, ticket=call.external_id, call=call.id, status=error.status, reason=str(error)[:200])
         with database.transaction() as tx:
-            settle_temporary(tx, call, connection, error, clock(), random.random())
+            settle_temporary(tx, call, connection, error, clock(), random.random())  # noqa: S311 - spreads retries, guards nothing
     except (ConnectorError, ConfigurationError) as error:
         failure = (
             error
@@ -114,13 +114,15 @@ def _try(
     connector: Connector,
     account: Account,
     http: Http,
-    rows: list[CommandRow],
+    rows: Sequence[CommandRow],
 ) -> Answer | None:
     """The answer of the helpdesk; None if there was nothing to send or the lease was lost."""
+    commands: list[Command] = []
+    overtaken: list[tuple[CommandRow, str]] = []
     if call.frozen is not None:
         if call.unknown and (landed := connector.find(call.frozen, call.marker, account, http)) is not None:
             return landed
-        frozen, commands, overtaken = call.frozen, [], []
+        frozen = call.frozen
     else:
         snapshot = connector.read(call.external_id, account, http)
         _, commands, overtaken = carry(rows, snapshot, account.words)

@@ -14,12 +14,12 @@ EVENT_DATA = ("field", "from", "to", "values", "comment_id", "added", "removed",
 
 
 def instant_text(at: int | None) -> str | None:
-    """Microseconds UTC as `2026-11-16T08:12:40Z`, with a fraction only where there is one (trailing zeros cut)."""
+    """Microseconds UTC as `2026-11-16T08:12:40Z`, with six more digits only where they say something."""
     if at is None:
         return None
     whole, fraction = divmod(at, SECOND)
     written = (_EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S")
-    return written + (f".{fraction:06}".rstrip("0") if fraction else "") + "Z"
+    return written + (f".{fraction:06}" if fraction else "") + "Z"
 
 
 @dataclass(frozen=True)

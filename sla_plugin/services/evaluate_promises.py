@@ -1,57 +1,30 @@
 """Evaluate locked promises and write what changed: mirror, clocks, records, corrections, alerts, commands. The heart of apply, time and sweep."""
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sla_plugin.engine.clocks import LEVELS
-from sla_plugin.engine.evaluate import Clock as EngineClock
-from sla_plugin.engine.evaluate import Verdict, evaluate
+from sla_plugin.engine.evaluate import Clock, Verdict, evaluate
 from sla_plugin.engine.facts import DONE, Fact, translate
 from sla_plugin.ports import Words
+from sla_plugin.services.judge_cycles import judge_cycles
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.plan_commands import plan_breach
 from sla_plugin.services.read_books import books_since, read_books
+from sla_plugin.services.verdict_rows import OPEN_PHASES, alert_row, clock_row, ticket_row
 from sla_plugin.store.alerts import insert_alerts
-from sla_plugin.store.clocks import (
-    Clock,
-    Record,
-    delete_clocks,
-    insert_corrections,
-    insert_records,
-    latest_corrections,
-    read_clocks,
-    read_records,
-    write_clocks,
-)
+from sla_plugin.store.clocks import Clock as ClockRow
+from sla_plugin.store.clocks import delete_clocks, read_clocks, write_clocks
 from sla_plugin.store.connections import Connection, list_connections
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import read_histories
-from sla_plugin.store.ids import new_id
 from sla_plugin.store.outbox import insert_commands
 from sla_plugin.store.tenants import book_revision
 from sla_plugin.store.tickets import Promise, Ticket, tickets_of, write_promises, write_tickets
 
 GRACE = 5_000_000  # deliveries untried for longer than this hold a connection's clocks back
-_OPEN = ("pending", "running", "on_hold", "stopped")
-_MIRRORED = {
-    "subject": "subject",
-    "status": "status",
-    "status_word": "status_word",
-    "priority": "priority",
-    "priority_word": "priority_word",
-    "type": "type",
-    "category": "category",
-    "channel": "channel",
-    "assignee": "assignee",
-    "group": "team",
-    "requester": "requester",
-    "organization": "organization",
-    "link": "link",
-}
 
 
 @dataclass
@@ -114,292 +87,126 @@ def complete_until(promise: Promise, rows: Sequence[Any], now: int, held_back: M
     return max(as_of, promise.horizon_at)
 
 
+@dataclass
+class _Batch:
+    """Rows to write for a batch of promises, gathered promise by promise, written set-wise."""
+
+    tenant: int
+    now: int
+    revision: int
+    promises: list[dict[str, Any]] = field(default_factory=list)
+    tickets: list[dict[str, Any]] = field(default_factory=list)
+    clocks: list[dict[str, Any]] = field(default_factory=list)
+    vanished: list[int] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    finished: list[tuple[Promise, Ticket, Clock]] = field(default_factory=list)
+    judged: set[int] = field(default_factory=set)  # promises whose records may have to be written or corrected
+
+    def add(self, promise: Promise, ticket: Ticket, verdict: Verdict, stored: Mapping[tuple[str, int], ClockRow]) -> None:
+        """Gather what differs from what is stored."""
+        cycles = {(c.metric, c.cycle) for c in verdict.clocks}
+        for clock in verdict.clocks:
+            self._add_clock(promise, ticket, clock, stored.get((clock.metric, clock.cycle)))
+        gone = [row.id for key, row in stored.items() if key not in cycles]
+        if gone:
+            self.vanished += gone
+            self.judged.add(promise.id)
+        row = ticket_row(ticket, verdict, self.now)
+        if row is not None:
+            self.tickets.append(row)
+        policy_id = verdict.terms.policy_id if verdict.terms else None
+        chosen_before = promise.choice and promise.policy_id == policy_id and promise.book_revision == self.revision
+        self.promises.append(
+            {
+                "id": promise.id,
+                "next_transition_at": None if promise.history else verdict.next_transition_at,
+                "book_revision": self.revision,
+                "open": any(c.phase in OPEN_PHASES for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone),
+                "history": promise.history,
+                "horizon_at": verdict.as_of,
+                "alerts_since": promise.alerts_since,
+                "policy_id": policy_id,
+                "choice": promise.choice if chosen_before else _choice(verdict),
+            }
+        )
+
+    def _add_clock(self, promise: Promise, ticket: Ticket, clock: Clock, before: ClockRow | None) -> None:
+        row = clock_row(self.tenant, promise, ticket, clock)
+        if before is None or any(getattr(before, k) != v for k, v in row.items() if k != "id"):
+            self.clocks.append(row)
+            if clock.phase == "finished" or (before is not None and not before.open):
+                self.judged.add(promise.id)
+        if clock.phase == "finished":
+            self.finished.append((promise, ticket, clock))
+        if not promise.history:
+            self.alerts += [
+                alert_row(self.tenant, promise, ticket, clock, level, self.now) for level in LEVELS if clock.passed.get(level, 0) > promise.alerts_since
+            ]
+
+
 def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise], now: int, outside: Outside, causes: Mapping[int, Sequence[str]]) -> Written:
     """Evaluate promises that this transaction has locked, and write what changed.
 
     `causes`: promise -> keys of the events that made us look (none when time passed).
     """
-    written = Written()
     if not promises:
-        return written
+        return Written()
     ids = [p.id for p in promises]
     histories = read_histories(tx, tenant, ids)
     tickets = {t.promise_id: t for t in tickets_of(tx, tenant, ids)}
-    stored: dict[int, list[Clock]] = {p: [] for p in ids}
-    for clock in read_clocks(tx, tenant, ids):
-        stored[clock.promise_id].append(clock)
+    stored: dict[int, dict[tuple[str, int], ClockRow]] = {p: {} for p in ids}
+    for row in read_clocks(tx, tenant, ids):
+        stored[row.promise_id][row.metric, row.cycle] = row
     connections = {c.id: c for c in list_connections(tx, tenant)}
     words = {c.id: outside.words(c) for c in connections.values()}
     held_back = watermarks(tx, now - GRACE)
-    revision = book_revision(tx, tenant)
 
-    promise_rows, ticket_rows, clock_rows, stale, alert_rows = [], [], [], [], []
-    finished: list[tuple[Promise, Ticket, EngineClock]] = []
-    verdicts: dict[int, Verdict] = {}
-    judged: set[int] = set()
+    batch = _Batch(tenant, now, book_revision(tx, tenant))
+    verdicts: dict[int, tuple[Promise, Verdict]] = {}
     for promise in promises:
-        ticket, rows = tickets[promise.id], histories.get(promise.id, [])
-        connection = connections[promise.connection_id]
-        if any(r.kind == "history.ended" or r.data.get("history_end") for r in rows) and promise.history:
-            promise.history, promise.alerts_since = False, now
-        elif promise.history and any(not r.data.get("history") and r.kind != "own.write" for r in rows):
+        rows, connection = histories.get(promise.id, []), connections[promise.connection_id]
+        if promise.history and _is_live(rows):
             promise.history, promise.alerts_since = False, now
         as_of = complete_until(promise, rows, now, held_back)
-        verdict = verdicts[promise.id] = verdict_of(tx, tenant, promise, rows, words[connection.id], connection, as_of, outside.settle)
-        fresh_clocks = {(c.metric, c.cycle): c for c in verdict.clocks}
-        old = {(c.metric, c.cycle): c for c in stored[promise.id]}
-        for key, clock in fresh_clocks.items():
-            row = _clock_row(tenant, promise, ticket, clock)
-            before = old.get(key)
-            if before is None or any(getattr(before, k) != v for k, v in row.items() if k != "id"):
-                clock_rows.append(row)
-                if clock.phase == "finished" or (before is not None and not before.open):
-                    judged.add(promise.id)
-            if clock.phase == "finished":
-                finished.append((promise, ticket, clock))
-            if not promise.history:
-                alert_rows += [_alert_row(tenant, promise, ticket, clock, level, now) for level in LEVELS if clock.passed.get(level, 0) > promise.alerts_since]
-        vanished = [c.id for key, c in old.items() if key not in fresh_clocks]
-        if vanished:
-            stale += vanished
-            judged.add(promise.id)
-        ticket_row = _ticket_row(ticket, verdict, now)
-        if ticket_row is not None:
-            ticket_rows.append(ticket_row)
-        is_open = any(c.phase in _OPEN for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone)
-        coming = None if promise.history else verdict.next_transition_at
-        policy_id = verdict.terms.policy_id if verdict.terms else None
-        chosen_before = promise.choice and promise.policy_id == policy_id and promise.book_revision == revision
-        row = {
-            "id": promise.id,
-            "next_transition_at": coming,
-            "book_revision": revision,
-            "open": is_open,
-            "history": promise.history,
-            "horizon_at": as_of,
-            "alerts_since": promise.alerts_since,
-            "policy_id": policy_id,
-            "choice": promise.choice if chosen_before else _choice(verdict),
-        }
-        promise_rows.append(row)
-        if coming is not None and (written.earliest is None or coming < written.earliest):
-            written.earliest = coming
+        verdict = verdict_of(tx, tenant, promise, rows, words[connection.id], connection, as_of, outside.settle)
+        verdicts[promise.id] = (promise, verdict)
+        batch.add(promise, tickets[promise.id], verdict, stored[promise.id])
 
-    write_clocks(tx, clock_rows)
-    delete_clocks(tx, tenant, stale)
-    write_tickets(tx, tenant, ticket_rows)
-    write_promises(tx, tenant, promise_rows)
-    written.clocks = len(clock_rows)
-    _write_records(tx, tenant, judged, finished, now, causes, written)
-    fresh = insert_alerts(tx, alert_rows)
-    written.alerts = sorted(f"{tickets[p].external_id}:{metric}:{cycle}:{level}" for p, metric, cycle, level in fresh)
+    write_clocks(tx, batch.clocks)
+    delete_clocks(tx, tenant, batch.vanished)
+    write_tickets(tx, tenant, batch.tickets)
+    write_promises(tx, tenant, batch.promises)
+    records, corrections = judge_cycles(tx, tenant, batch.judged, batch.finished, now, causes)
+    fresh = insert_alerts(tx, batch.alerts)
     commands: list[dict[str, Any]] = []
     for promise_id, metric, cycle, level in sorted(fresh):
-        promise = next(p for p in promises if p.id == promise_id)
-        verdict = verdicts[promise_id]
+        promise, verdict = verdicts[promise_id]
         clock = next(c for c in verdict.clocks if (c.metric, c.cycle) == (metric, cycle))
         # an escalation is for a clock that still runs: nobody is told to hurry with what is done
         if level == "breach" and clock.phase in ("running", "on_hold"):
             connection = connections[promise.connection_id]
-            commands += plan_breach(
-                tenant, connection, words[connection.id], outside.connector(connection.connector).capabilities, tickets[promise_id], verdict, clock, now
-            )
-    written.commands = insert_commands(tx, commands)
+            capabilities = outside.connector(connection.connector).capabilities
+            commands += plan_breach(tenant, connection, words[connection.id], capabilities, tickets[promise_id], verdict, clock, now)
+    made = insert_commands(tx, commands)
     if any(c["state"] == "pending" for c in commands):
         tx.after_commit(outside.queue.wake_outbox)
-    return written
-
-
-def _clock_row(tenant: int, promise: Promise, ticket: Ticket, clock: EngineClock) -> dict[str, Any]:
-    open_ = clock.phase in _OPEN
-    terms = clock.terms
-    return {
-        "tenant_id": tenant,
-        "id": new_id(),
-        "promise_id": promise.id,
-        "ticket_id": ticket.id,
-        "metric": clock.metric,
-        "cycle": clock.cycle,
-        "phase": clock.phase,
-        "open": open_,
-        "started_at": clock.started_at,
-        "stopped_at": clock.stopped_at,
-        "finished_at": clock.finished_at,
-        "target": clock.target,
-        # as it stood when the clock last changed, so that the passing of time writes nothing
-        "elapsed": clock.counted,
-        "counted_at": clock.spans[-1].since,
-        "deadline_at": clock.deadline_at,
-        "deadline_next_open_at": clock.deadline_next_open_at,
-        "warning_at": clock.warning_at,
-        "critical_at": clock.critical_at,
-        "breached_at": clock.breached_at,
-        "policy_id": terms.policy_id if terms else None,
-        "policy_version": terms.policy_version if terms else None,
-        "calendar_id": terms.calendar_id if terms else None,
-        "calendar_version": terms.calendar_version if terms else None,
-        "hold_cause": clock.cause[:100] if clock.phase == "on_hold" else None,
-    }
-
-
-def _alert_row(tenant: int, promise: Promise, ticket: Ticket, clock: EngineClock, level: str, now: int) -> dict[str, Any]:
-    return {
-        "tenant_id": tenant,
-        "id": new_id(),
-        "promise_id": promise.id,
-        "ticket_id": ticket.id,
-        "connection_id": promise.connection_id,
-        "external_id": ticket.external_id,
-        "metric": clock.metric,
-        "cycle": clock.cycle,
-        "level": level,
-        "due_at": clock.passed[level],
-        "raised_at": now,
-        "policy_id": clock.terms.policy_id if clock.terms else None,
-        "policy_version": clock.terms.policy_version if clock.terms else None,
-    }
-
-
-def _ticket_row(ticket: Ticket, verdict: Verdict, now: int) -> dict[str, Any] | None:
-    """The mirror's columns; None if nothing changed."""
-    mirror = verdict.mirror
-    row: dict[str, Any] = {column: _text(mirror.get(name), getattr(Ticket, column).type.length) for name, column in _MIRRORED.items()}
-    row["subject"] = row["subject"] or ""
-    row["tags"] = list(mirror.get("tags") or ())
-    known = {*_MIRRORED, "tags", "created_at"}
-    row["fields"] = {k: v for k, v in mirror.items() if k not in known}
-    row["gone"] = verdict.gone or None
-    row["created_at"] = mirror.get("created_at") or min((c.started_at for c in verdict.clocks), default=None)
-    row["updated_at"] = verdict.last_at if verdict.last_at is not None else now
-    if all(getattr(ticket, k) == v for k, v in row.items()):
-        return None
-    return {"id": ticket.id, **row}
-
-
-def _text(value: Any, length: int | None) -> str | None:
-    return None if value is None else str(value)[:length]
-
-
-def _choice(verdict: Verdict) -> dict[str, Any]:
-    if verdict.book is None:
-        return {}
-    return {"revision": verdict.book.revision, "reasons": verdict.book.why(verdict.state)}
-
-
-_NET: Sequence[tuple[str, Callable[[EngineClock], Any]]] = (
-    ("started_at", lambda c: c.started_at),
-    ("stopped_at", lambda c: c.stopped_at),
-    ("target", lambda c: c.target),
-    ("elapsed", lambda c: c.elapsed),
-    ("met", lambda c: c.breached_at is None),
-)
-
-
-def _write_records(
-    tx: Transaction,
-    tenant: int,
-    judged: set[int],
-    finished: Sequence[tuple[Promise, Ticket, EngineClock]],
-    now: int,
-    causes: Mapping[int, Sequence[str]],
-    written: Written,
-) -> None:
-    if not judged:
-        return
-    existing = {(r.promise_id, r.metric, r.cycle): r for r in read_records(tx, tenant, judged)}
-    corrected = latest_corrections(tx, tenant, judged) if existing else {}
-    records, corrections = [], []
-    true_now = {(p.id, c.metric, c.cycle): (p, t, c) for p, t, c in finished if p.id in judged}
-    for key, (promise, ticket, clock) in true_now.items():
-        record = existing.get(key)
-        if record is None:
-            records.append(_record_row(tenant, promise, ticket, clock, now))
-            written.records.append(f"{ticket.external_id}:{clock.metric}:{clock.cycle}")
-            continue
-        net = {name: read(clock) for name, read in _NET}
-        _correct(tenant, record, net, corrected, causes, now, corrections)
-    for key, record in existing.items():
-        if key not in true_now:
-            _correct(tenant, record, None, corrected, causes, now, corrections)
-    insert_records(tx, records)
-    insert_corrections(tx, corrections)
-    written.corrections = [f"{c['promise_id']}:{c['metric']}:{c['cycle']}" for c in corrections]
-
-
-def _correct(
-    tenant: int,
-    record: Record,
-    net: dict[str, Any] | None,
-    corrected: Mapping[int, tuple[int, str]],
-    causes: Mapping[int, Sequence[str]],
-    now: int,
-    corrections: list[dict[str, Any]],
-) -> None:
-    """Add a correction if what is true now differs from what the record and its corrections say."""
-    said = {name: getattr(record, name) for name, _ in _NET}
-    number, last = corrected.get(record.id, (0, _digest(said)))
-    digest = _digest(net)
-    if last == digest:
-        return
-    corrections.append(
-        {
-            "tenant_id": tenant,
-            "id": new_id(),
-            "record_id": record.id,
-            "promise_id": record.promise_id,
-            "metric": record.metric,
-            "cycle": record.cycle,
-            "number": number + 1,
-            "digest": digest,
-            "was": said,
-            "now": net,
-            "cause": {"events": list(causes.get(record.promise_id, ()))},
-            "made_at": now,
-        }
+    return Written(
+        clocks=len(batch.clocks),
+        records=[f"{r['external_id']}:{r['metric']}:{r['cycle']}" for r in records],
+        corrections=[f"{tickets[c['promise_id']].external_id}:{c['metric']}:{c['cycle']}" for c in corrections],
+        alerts=sorted(f"{tickets[p].external_id}:{metric}:{cycle}:{level}" for p, metric, cycle, level in fresh),
+        commands=made,
+        earliest=min((r["next_transition_at"] for r in batch.promises if r["next_transition_at"] is not None), default=None),
     )
 
 
-def _digest(net: Mapping[str, Any] | None) -> str:
-    return hashlib.sha256(json.dumps(net, sort_keys=True).encode()).hexdigest()
+def _is_live(rows: Sequence[Any]) -> bool:
+    """The import of an imported ticket is over: it said so, or something happened that is not history."""
+    return any(r.kind == "history.ended" or r.data.get("history_end") or (not r.data.get("history") and r.kind != "own.write") for r in rows)
 
 
-def _record_row(tenant: int, promise: Promise, ticket: Ticket, clock: EngineClock, now: int) -> dict[str, Any]:
-    stopped = clock.stopped_at if clock.stopped_at is not None else clock.counted_at
-    target = clock.target or 0
-    facets, terms = clock.facets, clock.terms
-
-    def facet(name: str, length: int) -> str | None:
-        return _text(facets.get(name), length)
-
-    return {
-        "tenant_id": tenant,
-        "id": new_id(),
-        "promise_id": promise.id,
-        "ticket_id": ticket.id,
-        "external_id": ticket.external_id,
-        "connection_id": promise.connection_id,
-        "metric": clock.metric,
-        "cycle": clock.cycle,
-        "started_at": clock.started_at,
-        "stopped_at": stopped,
-        "finished_at": clock.finished_at,
-        "target": target,
-        "elapsed": clock.elapsed,
-        "elapsed_wall": stopped - clock.started_at,
-        "met": clock.breached_at is None,
-        "overrun": max(clock.elapsed - target, 0),
-        "deadline_at": clock.deadline_at,
-        "breached_at": clock.breached_at,
-        "policy_id": terms.policy_id if terms else None,
-        "policy_version": terms.policy_version if terms else None,
-        "calendar_id": terms.calendar_id if terms else None,
-        "calendar_version": terms.calendar_version if terms else None,
-        "priority": facet("priority", 40),
-        "type": facet("type", 100),
-        "category": facet("category", 100),
-        "channel": facet("channel", 100),
-        "assignee": facet("assignee", 200),
-        "team": facet("group", 200),
-        "organization": facet("organization", 200),
-        "recorded_at": now,
-    }
+def _choice(verdict: Verdict) -> dict[str, Any]:
+    """Why this policy, for explain."""
+    if verdict.book is None:
+        return {}
+    return {"revision": verdict.book.revision, "reasons": verdict.book.why(verdict.state)}

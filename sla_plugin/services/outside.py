@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sla_plugin.engine.evaluate import SETTLE
 from sla_plugin.errors import ConfigurationError

@@ -152,7 +152,7 @@ def watermarks(tx: Transaction, before: int) -> dict[int, int]:
         .where(Delivery.state == "stored", Delivery.tries == 0, Delivery.history.is_(False), Delivery.received_at < before)
         .group_by(Delivery.connection_id)
     )
-    return {connection: received_at for connection, received_at in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def inbox_depth(tx: Transaction) -> tuple[int, int | None]:

@@ -251,7 +251,7 @@ def next_call_at(tx: Transaction) -> int | None:
 def outbox_depth(tx: Transaction) -> dict[str, int]:
     """How many commands are in each unfinished or failed state."""
     rows = tx.execute(select(CommandRow.state, func.count()).where(CommandRow.state.in_(("pending", "calling", "failed"))).group_by(CommandRow.state))
-    return {state: count for state, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def failed_commands(tx: Transaction, tenant: int, connection: int | None = None, external: str | None = None) -> Sequence[CommandRow]:

@@ -82,7 +82,7 @@ def test_rows_keep_to_their_columns_and_hold_neither_ids_nor_secrets(plant: Plan
 def test_a_record_and_its_correction(plant: Plant) -> None:
     record = next(r for r in exported(plant, "records") if r["metric"] == "resolution")
     assert (record["ticket"], record["connection"], record["cycle"], record["met"]) == ("a", "crm", 1, False)
-    assert (record["started_at"], record["stopped_at"], record["target"]) == ("2026-11-16T09:00:00.5Z", "2026-11-16T11:20:00Z", 7200)
+    assert (record["started_at"], record["stopped_at"], record["target"]) == ("2026-11-16T09:00:00.500000Z", "2026-11-16T11:20:00Z", 7200)
     assert (record["elapsed"], record["elapsed_us"]) == (8399, 8_399_500_000)
     assert (record["overrun"], record["overrun_us"]) == (1199, 1_199_500_000)
     assert "target_us" not in record
@@ -153,7 +153,7 @@ def test_rows_are_read_as_they_are_asked_for(plant: Plant) -> None:
         (0, "1970-01-01T00:00:00Z"),
         (1_763_280_000 * SECOND, "2025-11-16T08:00:00Z"),
         (1_763_280_000 * SECOND + 1, "2025-11-16T08:00:00.000001Z"),
-        (1_763_280_000 * SECOND + 120_000, "2025-11-16T08:00:00.12Z"),
+        (1_763_280_000 * SECOND + 120_000, "2025-11-16T08:00:00.120000Z"),
         (-MINUTE, "1969-12-31T23:59:00Z"),
         (-1, "1969-12-31T23:59:59.999999Z"),
     ],

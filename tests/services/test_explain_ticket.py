@@ -73,8 +73,8 @@ def test_a_breach_across_a_pause_and_a_night_sums(plant: Plant) -> None:
     assert "sums to 8:29:59 ✓" in text
     assert "-> P version 1: always" in text
     assert "add_comment (body SLA breached: Resolution" in text
-    assert written_out(data)["clocks"][0]["started_at"] == "2026-11-16T09:00:00.4Z"
-    assert written_out(data)["clocks"][0]["ledger"][0]["to"] == "2026-11-16T10:00:00.7Z"
+    assert written_out(data)["clocks"][0]["started_at"] == "2026-11-16T09:00:00.400000Z"
+    assert written_out(data)["clocks"][0]["ledger"][0]["to"] == "2026-11-16T10:00:00.700000Z"
 
 
 def test_the_last_counted_row_carries_what_was_cut_off(plant: Plant) -> None:

@@ -20,7 +20,11 @@ _numbers = itertools.count()
 def plant(settings: Settings) -> Iterator[Plant]:
     """A policy with two metrics in office hours."""
     made = Plant(settings)
-    made.policy(calendars={"Office": OFFICE}, calendar="Office", targets={"first_response": {"P0": "30m", "P1": "1h", "P2": "2h"}, "resolution": {"P0": "2h", "P1": "4h", "P2": "8h"}})
+    made.policy(
+        calendars={"Office": OFFICE},
+        calendar="Office",
+        targets={"first_response": {"P0": "30m", "P1": "1h", "P2": "2h"}, "resolution": {"P0": "2h", "P1": "4h", "P2": "8h"}},
+    )
     yield made
     made.close()
 
@@ -57,9 +61,13 @@ def outcome(plant: Plant, ticket: str) -> dict[str, Any]:
     row = next(t for t in plant.rows("ticket") if t["external_id"] == ticket)
     apart = ("id", "promise_id", "ticket_id", "delivery_id", "received_at", "external_id", "event_key")
     return {
-        "events": sorted((e["event_key"].removeprefix(ticket), e["kind"], e["occurred_at"], str(e["data"])) for e in plant.rows("event") if e["external_id"] == ticket),
+        "events": sorted(
+            (e["event_key"].removeprefix(ticket), e["kind"], e["occurred_at"], str(e["data"])) for e in plant.rows("event") if e["external_id"] == ticket
+        ),
         "ticket": {k: v for k, v in row.items() if k not in apart},
-        "clocks": sorted(str({k: v for k, v in c.items() if k not in apart}).replace(ticket, "") for c in plant.rows("clock") if c["promise_id"] == row["promise_id"]),
+        "clocks": sorted(
+            str({k: v for k, v in c.items() if k not in apart}).replace(ticket, "") for c in plant.rows("clock") if c["promise_id"] == row["promise_id"]
+        ),
         "net": {k[1:]: v for k, v in plant.net(ticket).items()},
     }
 

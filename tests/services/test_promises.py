@@ -58,7 +58,9 @@ def test_warns_and_breaches_by_time_alone(plant: Plant) -> None:
     assert plant.rows("record") == []  # the cycle is still open
 
 
-@pytest.mark.parametrize(("at", "met"), [("09:59:59", True), ("10:00:00", True), ("10:00:00.000001", False)], ids=["before", "equality-is-met", "a-microsecond-late"])
+@pytest.mark.parametrize(
+    ("at", "met"), [("09:59:59", True), ("10:00:00", True), ("10:00:00.000001", False)], ids=["before", "equality-is-met", "a-microsecond-late"]
+)
 def test_reply_at_the_deadline(plant: Plant, at: str, met: bool) -> None:
     plant.policy(targets={"first_response": "1h"})
     plant.now = instant("2026-11-16T11:00")

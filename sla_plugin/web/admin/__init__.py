@@ -56,7 +56,7 @@ def register(app: Flask, runtime: Runtime) -> None:
         app.register_blueprint(make(runtime))
     app.jinja_env.globals.update(template_words())
     app.jinja_env.filters.update(
-        duration=format_duration, clock_text=clock_text, number=formats.number, size=formats.size, say=_say
+        duration=format_duration, clock_text=clock_text, pair=lambda value: (value, value), number=formats.number, size=formats.size, say=_say
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _problem_page)

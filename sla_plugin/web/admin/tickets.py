@@ -42,7 +42,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             cells = clock_cells(tx, tenant, queries.clocks_of_tickets(tx, tenant, [r.Ticket.id for r in page.rows]), now)
             counts = queries.count_clocks(tx, tenant, now)
             connections = list_connections(tx, tenant)
-        return render("tickets.html", page=page, cells=cells, counts=counts, connections=connections, state=state, text=text, connection=connection, tabs=TABS)
+        return render("tickets.html", page=page, cells=cells, counts=counts, connections=connections, names={c.id: c.name for c in connections}, state=state, text=text, connection=connection, tabs=TABS)
 
     @pages.get("/tickets/<int:ticket_id>")
     def show(ticket_id: int) -> str:

@@ -1,0 +1,14 @@
+// Before the first paint: resolve the theme "auto"; tell the server this browser's zone.
+(() => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const resolve = () => {
+    if (root.dataset.theme === "auto") root.dataset.bsTheme = dark.matches ? "dark" : "light";
+  };
+  resolve();
+  dark.addEventListener("change", resolve);
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.includes("sla_zone=")) {
+    document.cookie = `sla_zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax`;
+  }
+})();
