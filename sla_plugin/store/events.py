@@ -84,16 +84,12 @@ def insert_events(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[tup
     if not rows:
         return set()
     dialect = postgresql if tx.is_postgres else sqlite
-    fresh: set[tuple[int, str]] = set()
-    for start in range(0, len(rows), 500):
-        statement = (
-            dialect.insert(EventRow)
-            .values(list(rows[start : start + 500]))
-            .on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "event_key"])
-            .returning(EventRow.connection_id, EventRow.event_key)
-        )
-        fresh.update((c, k) for c, k in tx.execute(statement))
-    return fresh
+    statement = (
+        dialect.insert(EventRow.__table__)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "event_key"])
+        .returning(EventRow.__table__.c.connection_id, EventRow.__table__.c.event_key)
+    )
+    return {(c, k) for c, k in tx.connection().execute(statement, list(rows))}
 
 
 _HISTORY = (
