@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 from flask import Flask
 
@@ -54,7 +53,7 @@ class Runtime:
     @cached_property
     def timekeeper(self) -> Timekeeper:
         """The timekeeper of this process."""
-        return Timekeeper(self.database, self.outside, self.clock)
+        return Timekeeper(self.database, self.outside, self.clock, self.settings.raw_days * _DAY)
 
     def drain_inbox(self) -> int:
         """Apply waiting deliveries; how many."""
@@ -112,8 +111,6 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=None, JSON_SORT_KEYS=False)
     app.register_blueprint(webhooks.blueprint(runtime.database, runtime.outside, runtime.clock))
     app.register_blueprint(health.blueprint(runtime.database))
-    register: Any = getattr(admin, "register", None)
-    if register is not None:
-        register(app, runtime)
+    admin.register(app, runtime)
     app.extensions["sla_plugin"] = runtime
     return app

@@ -5,6 +5,7 @@ Connectors get plain data and give plain data; they know nothing of stores, tena
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from sla_plugin.engine.events import Event
@@ -182,6 +183,7 @@ class Connector(Protocol):
     needs: Sequence[str]  # account fields that must be given: base_url, email, token, secret
     words: Words  # the defaults; a connection may override
     limits: Limits
+    body_schema: Path | None  # JSON Schema of its webhook bodies, where the format is ours to publish
 
     def verify(self, request: InboundRequest, secrets: Sequence[str]) -> None:
         """Check signature and age against `request.received_at`, constant time, any of `secrets`. Raises DeliveryRejected."""

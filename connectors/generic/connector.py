@@ -1,6 +1,7 @@
 """The generic connector as the registry lists it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from connectors import signatures
@@ -41,6 +42,7 @@ class GenericConnector:
         priority_out={word: word for word in _PRIORITIES},
     )
     limits = Limits()
+    body_schema: Path | None = Path(__file__).parent / "schema.json"
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

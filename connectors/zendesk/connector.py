@@ -1,6 +1,7 @@
 """The Zendesk connector as the registry lists it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from connectors import signatures
@@ -41,6 +42,7 @@ class ZendeskConnector:
         priority_out={"P0": "urgent", "P1": "high", "P2": "normal", "P3": "low"},
     )
     limits = Limits(per_minute=100, per_ticket_ten_minutes=30)
+    body_schema: Path | None = None
 
     def verify(self, request: InboundRequest, secrets: Sequence[str]) -> None:
         """See `Connector.verify`."""

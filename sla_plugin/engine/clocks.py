@@ -1,17 +1,23 @@
-"""One running clock: spans of time and what they count. All durations and instants are integer microseconds (UTC)."""
+"""One clock while history is folded over it: spans of time and what they count. All durations and instants are integer microseconds (UTC)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+from sla_plugin.engine.business_time import ALWAYS, BusinessTime
 from sla_plugin.engine.policies import Target, Terms
 
 LEVELS = ("warning", "critical", "breach")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of a clock's life. `state` is running, on_hold, stopped or gone; it counts only where running under terms."""
+class Span(NamedTuple):
+    """A stretch of a clock's life.
+
+    state     running, on_hold, stopped, gone, or set_aside (a restart took away what it counted)
+    counted   what it counts: nothing unless it runs under terms
+    before    what the clock had counted when it began
+    """
 
     since: int
     until: int
@@ -19,114 +25,164 @@ class Span:
     cause: str
     terms: Terms | None
     business: bool
+    counted: int
+    before: int
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Run:
-    """A cycle while history is folded over it."""
+    """A cycle of a metric.
+
+    since, state     the open span; `counted` is over the closed ones
+    earlier, spans   the closed spans: those shared with a checkpoint, never changed, and those since
+    allowance        counted time granted beyond the target: extensions, and what had run when a policy counted anew from its change
+    terms_at         since when the terms are what they are
+    passed           level -> the instant it was recorded at
+    """
 
     metric: str
     cycle: int
     started_at: int
     since: int
-    state: str = "running"
     cause: str = ""
     terms: Terms | None = None
     target: Target | None = None
     terms_at: int = 0
-    counted: int = 0  # over closed spans
+    hours: BusinessTime | None = None
+    owner: Any = None
+    state: str = "running"
+    counted: int = 0
+    allowance: int = 0
+    earlier: Sequence[Span] = ()
     spans: list[Span] = field(default_factory=list)
-    passed: dict[str, int] = field(default_factory=dict)  # level -> the instant it was recorded at
+    passed: dict[str, int] = field(default_factory=dict)
     stopped_at: int | None = None
     finished_at: int | None = None
-    cancelled: str | None = None
-    facets: Mapping[str, Any] = field(default_factory=dict)  # the ticket when the run stopped
+    cancelled: bool = False
+    facets: Mapping[str, Any] = field(default_factory=dict)
 
-    def _open_span(self, until: int) -> Span:
-        return Span(self.since, until, self.state, self.cause, self.terms, self.target.business if self.target else True)
+    def fork(self) -> "Run":
+        """A copy that may go on while this one stays; the closed spans are shared."""
+        return replace(self, earlier=[*self.earlier, *self.spans] if self.spans else self.earlier, spans=[], passed=dict(self.passed))
 
-    def elapsed(self, at: int) -> int:
-        """Counted time up to `at`, which is not before the open span."""
-        return self.counted + count(self._open_span(at))
+    def open_span(self, until: int) -> Span:
+        """The last span, as if it ended at `until`."""
+        until = max(until, self.since)
+        counted = self.hours.between(self.since, until) if self.hours is not None and self.state == "running" else 0
+        return Span(self.since, until, self.state, self.cause, self.terms, self._business, counted, self.counted)
+
+    @property
+    def _business(self) -> bool:
+        return self.target is None or self.target.business
 
     def threshold(self, level: str) -> int | None:
         """Counted time at which a level is reached (breach: exceeded)."""
-        if self.target is None or self.terms is None:
+        target = self.target
+        if target is None:
             return None
-        if level == "breach":
-            return self.target.amount
-        percent = self.terms.policy.warning if level == "warning" else self.terms.policy.critical
-        return -(-self.target.amount * percent // 100)
+        if not self.allowance:
+            return target.amount if level == "breach" else target.warning if level == "warning" else target.critical
+        return self.allowance + (target.amount if level == "breach" else target.warning if level == "warning" else target.critical)
 
     def instant_of(self, amount: int, *, exceeded: bool = False) -> int | None:
-        """When the counted time reaches `amount` (or first exceeds it); None if, held as it is, it never does."""
-        total = 0
-        last: tuple[Span, int] | None = None
-        for span in self.spans:
-            here = count(span)
-            if total + here > amount or (total + here == amount and not exceeded):
-                return within(span, amount - total, exceeded=exceeded)
-            if span.state == "running" and span.terms is not None:
-                last = (span, total)
-            total += here
-        if self.state == "running" and self.terms is not None:
-            return within(self._open_span(self.since), amount - total, exceeded=exceeded)
-        if self.state == "stopped" and last is not None:
-            # stopped in time: when it would have been due, had it run on
-            return within(last[0], amount - last[1], exceeded=exceeded)
+        """When the counted time reaches `amount` (exceeded: the last instant before it is more); None if, held as it is, it never does."""
+        hours = self.hours
+        if amount > self.counted or (amount == self.counted and (exceeded or not amount)):
+            if self.state != "running" or hours is None:
+                if self.state != "stopped":
+                    return None
+                # stopped in time: when it would have been due, had it run on
+                span = next((s for s in reversed([*self.earlier, *self.spans]) if s.state == "running" and s.terms is not None), None)
+                return _within(span, amount - span.before, exceeded) if span is not None else None
+            deadline = hours.add(self.since, amount - self.counted)
+            return hours.next_open(deadline) if exceeded else deadline
+        for spans in (self.earlier, self.spans):
+            if spans and spans[-1].before + spans[-1].counted >= amount + exceeded:
+                # the first span that ends with as much; spans that count nothing end with what was there before
+                find = bisect_right if exceeded else bisect_left
+                span = spans[find(spans, amount, key=_end)]
+                return _within(span, amount - span.before, exceeded)
         return None
 
     def note_passed(self, at: int) -> None:
         """Record the levels that the clock passes before `at`; a level that new terms moved into the past is recorded when they came."""
-        if self.target is None or self.terms is None:
+        passed = self.passed
+        if self.target is None or len(passed) == len(LEVELS):
             return
-        elapsed = self.elapsed(at)
+        elapsed = self.counted
+        if self.state == "running" and self.hours is not None:
+            elapsed += self.hours.between(self.since, at)
         for level in LEVELS:
             amount = self.threshold(level)
-            if level in self.passed or amount is None:
+            if level in passed or amount is None or elapsed < amount or (elapsed == amount and level == "breach"):
                 continue
-            if elapsed > amount or (elapsed == amount and level != "breach"):
-                instant = self.instant_of(amount, exceeded=level == "breach")
-                if instant is not None:
-                    self.passed[level] = max(instant, self.terms_at)
+            instant = self.instant_of(amount, exceeded=level == "breach")
+            if instant is not None:
+                passed[level] = max(instant, self.terms_at)
 
     def turn(self, at: int, state: str, cause: str, terms: Terms | None, target: Target | None) -> None:
         """Close the open span at `at` and open one in a new state or under new terms."""
-        if (state, terms, target) == (self.state, self.terms, self.target):
+        same = terms is self.terms and (target is self.target or target == self.target)
+        if same and state == self.state:
             return
         self.note_passed(at)
-        span = self._open_span(at)
         if at > self.since:
-            if self.terms is None and terms is not None and target is not None:
-                # a policy that comes late measures from the metric's own start
-                self.spans = [_under(s, terms, target) for s in self.spans]
-                span = _under(span, terms, target)
-                self.counted = sum(count(s) for s in self.spans)
+            span = self.open_span(at)
             self.spans.append(span)
-            self.counted += count(span)
-        if terms is not self.terms or target != self.target:
-            self.terms_at = at
-        self.since, self.state, self.cause, self.terms, self.target = at, state, cause, terms, target
+            self.counted += span.counted
+        self.since, self.state, self.cause = at, state, cause
+        if not same:
+            self._come_under(at, terms, target)
+
+    def extend(self, at: int, amount: int) -> None:
+        """Grant `amount` of counted time more from now on; levels already passed stay passed."""
+        self.note_passed(at)
+        self.allowance += amount
+
+    def _come_under(self, at: int, terms: Terms | None, target: Target | None) -> None:
+        """New terms from `at` on; what has run is kept, set aside, or granted on top, as the policy says."""
+        before, had = self.terms, self.target
+        self.terms, self.target, self.terms_at = terms, target, at
+        self.hours = None if terms is None or target is None else terms.business_time if target.business else ALWAYS
+        if terms is None or target is None or at == self.started_at:
+            return
+        mode = terms.policy.on_change
+        if mode == "keep":
+            if before is None:
+                self._measure_from_start(terms, target)
+        elif before is None or not _same_promise(before, had, terms, target):
+            if mode == "restart":
+                self.earlier = [s._replace(state="set_aside" if s.state == "running" else s.state, counted=0, before=0) for s in (*self.earlier, *self.spans)]
+                self.spans, self.counted, self.allowance = [], 0, 0
+            else:
+                self.allowance = self.counted
+
+    def _measure_from_start(self, terms: Terms, target: Target) -> None:
+        """A policy that comes late measures from the metric's own start: time that nobody had promised counts under it."""
+        spans: list[Span] = []
+        self.counted = 0
+        for span in (*self.earlier, *self.spans):
+            if span.terms is None:
+                counted = self.hours.between(span.since, span.until) if span.state == "running" and self.hours is not None else 0
+                span = span._replace(terms=terms, business=target.business, counted=counted)
+            spans.append(span._replace(before=self.counted))
+            self.counted += span.counted
+        self.earlier, self.spans = spans, []
 
 
-def _under(span: Span, terms: Terms, target: Target) -> Span:
-    if span.terms is not None:
-        return span
-    return Span(span.since, span.until, span.state, span.cause, terms, target.business)
+def _same_promise(before: Terms, had: Target | None, terms: Terms, target: Target) -> bool:
+    """Whether new terms promise the same: a new version that only says it in other words changes nothing."""
+    return before.policy_id == terms.policy_id and before.business_time is terms.business_time and had == target
 
 
-def count(span: Span) -> int:
-    """What a span counts."""
-    if span.state != "running" or span.terms is None:
-        return 0
-    if not span.business:
-        return max(span.until - span.since, 0)
-    return span.terms.business_time.between(span.since, span.until)
+def _end(span: Span) -> int:
+    return span.before + span.counted
 
 
-def within(span: Span, amount: int, *, exceeded: bool) -> int:
-    """The instant in a running span at which it has counted `amount` (exceeded: the last instant before it counts more)."""
-    if not span.business or span.terms is None:
-        return span.since + amount
-    deadline = span.terms.business_time.add(span.since, amount)
-    return span.terms.business_time.next_open(deadline) if exceeded else deadline
+def _within(span: Span, amount: int, exceeded: bool) -> int:
+    """The instant at which a running span has counted `amount`."""
+    if span.terms is None:
+        return span.since
+    hours = span.terms.business_time if span.business else ALWAYS
+    deadline = hours.add(span.since, amount)
+    return hours.next_open(deadline) if exceeded else deadline

@@ -12,8 +12,9 @@ import structlog
 from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
 from sla_plugin.ports import Account, Answer, Command, Connector, Http
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.recheck_credentials import EVERY, claim_check, note_check, prove_again
 from sla_plugin.services.send_calls import bind_calls, budget_wait, carry, freeze, postpone, settle_conflict, settle_permanent, settle_sent, settle_temporary
-from sla_plugin.store.connections import Connection, get_connection, paused_connections
+from sla_plugin.store.connections import Connection, get_connection, overdue_check, paused_connections
 from sla_plugin.store.db import Database
 from sla_plugin.store.outbox import CallRow, CommandRow, claim_calls, commands_of, free_leases, lease_holders
 
@@ -61,9 +62,26 @@ def drain_outbox(database: Database, outside: Outside, clock: Callable[[], int],
                 bind_calls(tx, now, 200)
                 calls = claim_calls(tx, now, now + LEASE, threads * 2, paused_connections(tx, now), holder)
             if not calls:
-                return total
+                break
             total += len(calls)
             list(pool.map(lambda call: send_call(database, outside, clock, call), calls))
+    recheck_credentials(database, outside, clock)
+    return total
+
+
+def recheck_credentials(database: Database, outside: Outside, clock: Callable[[], int]) -> None:
+    """Prove one connection's credentials again if that is due; here because this process may wait for vendors."""
+    with database.reading() as tx:
+        if overdue_check(tx, clock() - EVERY) is None:
+            return
+    with database.transaction() as tx:
+        connection = claim_check(tx, clock())
+    if connection is not None:
+        facts = prove_again(connection, outside)
+        with database.transaction() as tx:
+            note_check(tx, connection, facts, clock())
+        if facts.problems:
+            log.warning("credentials not proved", connection=connection.name, problems=list(facts.problems))
 
 
 def send_call(database: Database, outside: Outside, clock: Callable[[], int], call: CallRow) -> None:

@@ -9,14 +9,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sla_plugin.services.keep_time import keep_time, sweep_terms
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.recheck_credentials import EVERY
+from sla_plugin.store.connections import overdue_check
 from sla_plugin.store.db import Database
-from sla_plugin.store.deliveries import next_tenant
+from sla_plugin.store.deliveries import forget_bodies, next_tenant
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
 from sla_plugin.store.tenants import book_revision, tenant_ids
 from sla_plugin.store.tickets import earliest_transition
 
 log = structlog.get_logger()
+FORGET = 3600 * 1_000_000  # how often it drops raw bodies that are old enough
 SLICE = 100  # promises a transaction
 ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
 
@@ -24,12 +27,15 @@ ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
 class Timekeeper:
     """Several may run; each transition is claimed by one."""
 
-    def __init__(self, database: Database, outside: Outside, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, outside: Outside, clock: Callable[[], int], raw: int) -> None:
+        """`raw`: how long raw bodies are kept (microseconds)."""
         self.database = database
         self.outside = outside
         self.clock = clock
         self.lateness = 0  # microseconds, of the last transition kept
         self._rounds_at = 0
+        self._raw = raw
+        self._forgot_at = 0
         self._swept: dict[int, int] = {}  # tenant -> revision that all its open promises have
 
     def run(self, stop: threading.Event) -> None:
@@ -81,11 +87,16 @@ class Timekeeper:
             inbox = next_tenant(tx, now) is not None
             due = next_call_at(tx)
             depth = outbox_depth(tx)
+            unproved = overdue_check(tx, now - EVERY) is not None
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
         if inbox:
             self.outside.queue.wake_inbox()
-        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling"):
+        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved:
             self.outside.queue.wake_outbox()
+        if now - self._forgot_at > FORGET:
+            with self.database.transaction() as tx:
+                if forget_bodies(tx, now - self._raw, 1000) < 1000:
+                    self._forgot_at = now
         for tenant, revision in revisions.items():
             while self._swept.get(tenant) != revision:
                 with self.database.transaction() as tx:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, String, UniqueConstraint, insert, select, update
+from sqlalchemy import ForeignKeyConstraint, String, UniqueConstraint, func, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.db import Base, TenantRow, Transaction
@@ -107,3 +107,15 @@ def count_refusal(tx: Transaction, tenant: int, connection: int, now: int, reaso
 def paused_connections(tx: Transaction, now: int) -> list[int]:
     """Connections whose vendor asked us to wait, or whose circuit is open."""
     return list(tx.scalars(select(ConnectionState.connection_id).where(ConnectionState.paused_until > now)))
+
+
+def overdue_check(tx: Transaction, before: int) -> Connection | None:
+    """A connection whose credentials were last proved before an instant (microseconds), if any."""
+    return tx.scalar(select(Connection).where(func.coalesce(Connection.checked_at, 0) < before).order_by(Connection.checked_at).limit(1))
+
+
+def take_check(tx: Transaction, tenant: int, connection: int, seen: int | None, now: int) -> bool:
+    """Claim a check by moving `checked_at` from what was `seen`; False if another process was first."""
+    unmoved = Connection.checked_at.is_(None) if seen is None else Connection.checked_at == seen
+    done = tx.execute(update(Connection).where(Connection.tenant_id == tenant, Connection.id == connection, unmoved).values(checked_at=now))
+    return bool(done.rowcount)  # type: ignore[attr-defined]

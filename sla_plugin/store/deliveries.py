@@ -181,3 +181,14 @@ def deliveries_in(tx: Transaction, tenant: int, states: Collection[str], connect
     if connection is not None:
         query = query.where(Delivery.connection_id == connection)
     return tx.scalars(query).all()
+
+
+def forget_bodies(tx: Transaction, before: int, limit: int) -> int:
+    """Drop the raw bodies of settled deliveries received before an instant; what they became stays. Returns how many."""
+    old = (
+        select(Delivery.id)
+        .where(Delivery.received_at < before, Delivery.body.is_not(None), Delivery.state.in_(("applied", "ignored")))
+        .limit(limit)
+    )
+    done = tx.execute(update(Delivery).where(Delivery.id.in_(old)).values(body=None).execution_options(synchronize_session=False))
+    return int(done.rowcount)  # type: ignore[attr-defined]

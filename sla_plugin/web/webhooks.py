@@ -92,6 +92,14 @@ def blueprint(database: Database, outside: Outside, clock: Callable[[], int]) ->
             return _problem(503, "the database does not answer; send it again")
         return jsonify({"delivery": str(row["id"]) if fresh else None, "duplicate": not fresh}), 202 if fresh else 200
 
+    @bp.get("/schemas/<connector>.json")
+    def schema(connector: str) -> Response | tuple[Response, int]:
+        """The published JSON Schema of a connector's webhook bodies."""
+        found = outside.connectors.get(connector)
+        if found is None or found.body_schema is None:
+            return _problem(404, "no format is published under this name")
+        return Response(found.body_schema.read_bytes(), content_type="application/schema+json")
+
     def _refuse(door: Door, error: SlaPluginError, now: int) -> tuple[Response, int]:
         log.warning("delivery refused", connection=door.name, reason=str(error))
         try:

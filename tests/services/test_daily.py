@@ -1,0 +1,53 @@
+"""What happens by itself every day: credentials are proved again, old raw bodies are dropped."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.zendesk.simulator import ZendeskSimulator
+from connectors.http import Http
+from sla_plugin.jobs.outbox import recheck_credentials
+from sla_plugin.settings import Settings
+from sla_plugin.store.deliveries import forget_bodies
+from tests.plant import SECOND, Plant
+
+DAY = 24 * 3600 * SECOND
+
+
+@pytest.fixture
+def desk() -> Iterator[ZendeskSimulator]:
+    """A Zendesk whose token is `token`."""
+    with ZendeskSimulator(email="robot@example.com", token="token", webhook_url="http://127.0.0.1:9/", secret="secret") as simulator:
+        yield simulator
+
+
+def test_a_revoked_token_is_seen_the_next_day(settings: Settings, desk: ZendeskSimulator) -> None:
+    plant = Plant(settings, http=Http(allow_private=True))
+    plant.connect("desk", "zendesk", base_url=desk.url, checked_at=plant.now)
+    plant.connect("revoked", "zendesk", base_url=desk.url, checked_at=plant.now, sealed_token=plant.outside.sealer.seal("old"))
+    before = {c["name"]: c["facts"] for c in plant.rows("connection")}
+    for _ in range(4):
+        recheck_credentials(plant.database, plant.outside, lambda: plant.now)
+    known = {c["name"]: c["facts"] for c in plant.rows("connection")}
+    assert (known["desk"], known["revoked"]) == (before["desk"], before["revoked"]), "proved today already"
+    plant.now += DAY + SECOND
+    for _ in range(4):
+        recheck_credentials(plant.database, plant.outside, lambda: plant.now)
+    after = {c["name"]: c for c in plant.rows("connection")}
+    assert after["desk"]["checked_at"] == after["revoked"]["checked_at"] == plant.now
+    assert not after["desk"]["facts"]["problems"]
+    assert "401" in after["revoked"]["facts"]["problems"][0]
+    plant.close()
+
+
+def test_old_raw_bodies_go_and_what_they_became_stays(settings: Settings) -> None:
+    plant = Plant(settings)
+    plant.tell({"type": "ticket.created", "id": "e1", "ticket": "T1", "occurred_at": "2026-11-16T09:00:00Z"})
+    plant.deliver(body=b"unreadable")
+    plant.apply()
+    events = plant.rows("event")
+    with plant.database.transaction() as tx:
+        assert forget_bodies(tx, plant.now + 1, 100) == 1
+    assert [d["body"] for d in plant.rows("delivery")] == [None, b"unreadable"], "what may still be replayed is kept"
+    assert plant.rows("event") == events
+    plant.close()
