@@ -60,7 +60,7 @@ class Product:
         """What `sla-plugin WORDS` answers, from JSON. Raises ConfigurationError with what it said when it failed."""
         done = subprocess.run(_command(*words), env=self._environment, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
-            raise ConfigurationError(f"sla-plugin {words[0]}: {done.stderr.strip()}")
+            raise ConfigurationError(f"sla-plugin {words[0]}: {done.stderr.strip().rpartition(chr(10))[2] or done.returncode}")
         return json.loads(done.stdout)
 
     def connect(self, base_url: str, email: str, token: str, mode: str) -> Mapping[str, Any]:

@@ -89,11 +89,9 @@ class Run:
         hours = self.hours
         if amount > self.counted or (amount == self.counted and (exceeded or not amount)):
             if self.state != "running" or hours is None:
-                if self.state != "stopped":
-                    return None
                 # stopped in time: when it would have been due, had it run on
-                span = next((s for s in reversed([*self.earlier, *self.spans]) if s.state == "running" and s.terms is not None), None)
-                return _within(span, amount - span.before, exceeded) if span is not None else None
+                last = self._last_counting() if self.state == "stopped" else None
+                return _within(last, amount - last.before, exceeded) if last is not None else None
             deadline = hours.add(self.since, amount - self.counted)
             return hours.next_open(deadline) if exceeded else deadline
         for spans in (self.earlier, self.spans):
@@ -102,6 +100,13 @@ class Run:
                 find = bisect_right if exceeded else bisect_left
                 span = spans[find(spans, amount, key=_end)]
                 return _within(span, amount - span.before, exceeded)
+        return None
+
+    def _last_counting(self) -> Span | None:
+        for spans in (self.spans, self.earlier):
+            for span in reversed(spans):
+                if span.state == "running" and span.terms is not None:
+                    return span
         return None
 
     def note_passed(self, at: int) -> None:
@@ -152,7 +157,7 @@ class Run:
                 self._measure_from_start(terms, target)
         elif before is None or not _same_promise(before, had, terms, target):
             if mode == "restart":
-                self.earlier = [s._replace(state="set_aside" if s.state == "running" else s.state, counted=0, before=0) for s in (*self.earlier, *self.spans)]
+                self.earlier = [_set_aside(span) for span in (*self.earlier, *self.spans)]
                 self.spans, self.counted, self.allowance = [], 0, 0
             else:
                 self.allowance = self.counted
@@ -172,7 +177,16 @@ class Run:
 
 def _same_promise(before: Terms, had: Target | None, terms: Terms, target: Target) -> bool:
     """Whether new terms promise the same: a new version that only says it in other words changes nothing."""
-    return before.policy_id == terms.policy_id and before.business_time is terms.business_time and had == target
+    return (
+        had is not None
+        and (before.policy_id, before.business_time) == (terms.policy_id, terms.business_time)
+        and (had.amount, had.business) == (target.amount, target.business)
+    )
+
+
+def _set_aside(span: Span) -> Span:
+    state = "set_aside" if span.state == "running" and span.terms is not None else span.state
+    return span._replace(state=state, counted=0, before=0)
 
 
 def _end(span: Span) -> int:

@@ -5,6 +5,7 @@ Colours are CSS classes of the page. The picture adds nothing that the ledger be
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -92,7 +93,8 @@ def clock_picture(
     closed = sum(p.until - p.since for p in pieces if p.kind in (*_CLOSED, "coming_closed"))
     ruler = _Scale(pieces, business=scale == "business" or (scale != "wall" and closed * 10 >= span * 4))
     marks = _marks(clock, now, is_open, pieces[0].since, pieces[-1].until, say)
-    parts = [_segment(piece, ruler, ident) for piece in pieces]
+    lines = sorted(ruler.x(m.at) for m in marks)
+    parts = [_segment(piece, ruler, ident, lines) for piece in pieces]
     parts += [_dots(events, ruler, pieces[0].since, pieces[-1].until)]
     parts += [_axis(pieces, ruler, say)]
     parts += _drawn_marks(marks, ruler)
@@ -188,12 +190,24 @@ def _percent(x: float) -> str:
     return f"{x:.3f}".rstrip("0").rstrip(".") + "%"
 
 
-def _segment(piece: _Piece, ruler: _Scale, ident: str) -> Markup:
+def _segment(piece: _Piece, ruler: _Scale, ident: str, lines: Sequence[float]) -> Markup:
+    """One stretch; its word goes to the longest part that no mark crosses."""
     x, end = ruler.x(piece.since), ruler.x(piece.until)
     width = max(end - x, 0.05)
     if piece.kind == "room":
         return Markup("")
-    spot = {"x": _percent(x), "w": _percent(width), "end": _percent(end), "mid": _percent((x + end) / 2), "ident": ident, "title": piece.title, "kind": piece.kind}
+    borders = [x, *(line for line in lines if x < line < end), end]
+    free, middle = max((b - a, (a + b) / 2) for a, b in pairwise(borders))
+    spot = {
+        "x": _percent(x),
+        "w": _percent(width),
+        "end": _percent(end),
+        "mid": _percent(middle),
+        "ident": ident,
+        "title": piece.title,
+        "name": piece.name or "",
+        "kind": piece.kind,
+    }
     shapes = {
         "outside_hours": '<line x1="{x}" x2="{end}" y1="47" y2="47" class="dots"/>',
         "coming_closed": '<line x1="{x}" x2="{end}" y1="47" y2="47" class="dots"/>',
@@ -203,14 +217,14 @@ def _segment(piece: _Piece, ruler: _Scale, ident: str) -> Markup:
     }
     shape = shapes.get(piece.kind, '<rect x="{x}" y="34" width="{w}" height="26" class="body"/>')
     word = ""
-    if width >= 9 and piece.kind in ("running", "on_hold", "over", "coming"):
+    if free >= 9 and piece.kind in ("running", "on_hold", "over", "coming"):
         said = {"coming": "to come"}.get(piece.kind, _WORDS[piece.kind].split(",")[0])
         if piece.kind in ("on_hold", "over"):
             half = len(said) * 3.3 + 4
             word = f'<svg x="{{mid}}" y="38" overflow="visible"><rect x="-{half:.0f}" y="0" width="{2 * half:.0f}" height="18" rx="3" class="plate"/></svg>'
         word += f'<text x="{{mid}}" y="51" text-anchor="middle" class="word">{escape(said)}</text>'
     elif piece.kind == "holiday" and piece.name and width >= 7:
-        word = f'<text x="{{mid}}" y="65" text-anchor="middle" class="word">{escape(piece.name)}</text>'.replace("{", "{{").replace("}", "}}").replace("{{mid}}", "{mid}")
+        word = '<text x="{mid}" y="65" text-anchor="middle" class="word">{name}</text>'
     return Markup('<g class="seg seg-{kind}"><title>{title}</title>' + shape + word + "</g>").format(**spot)
 
 
@@ -256,7 +270,8 @@ def _axis(pieces: Sequence[_Piece], ruler: _Scale, say: Callable[[int], str]) ->
 _SHAPES = {
     "warning": '<path d="M0 9L6 20H-6Z"/>',
     "critical": '<path d="M0 8L6.500 14.500L0 21L-6.500 14.500Z"/>',
-    "breach": '<path d="M-2.700 8H2.700L6.500 11.800V17.200L2.700 21H-2.700L-6.500 17.200V11.800Z"/><path d="M-2.500 12L2.500 17M2.500 12L-2.500 17" class="inner"/>',
+    "breach": '<path d="M-2.700 8H2.700L6.500 11.800V17.200L2.700 21H-2.700L-6.500 17.200V11.800Z"/>'
+    '<path d="M-2.500 12L2.500 17M2.500 12L-2.500 17" class="inner"/>',
     "due": '<path d="M0 8H10L7 12L10 16H0Z"/>',
     "met": '<circle cx="0" cy="14.500" r="6.500"/><path d="M-3 14.500L-0.800 17L3.200 12" class="inner"/>',
     "done": '<circle cx="0" cy="14.500" r="6.500" class="hollow"/>',
@@ -272,14 +287,17 @@ def _drawn_marks(marks: Sequence[_Mark], ruler: _Scale) -> list[Markup]:
         if mark.kind == "now":
             anchor = "end" if x > 90 else "start" if x < 8 else "middle"
             drawn.append(
-                Markup('<g class="now"><title>{1}</title><line x1="{0}" x2="{0}" y1="24" y2="108" class="casing"/><line x1="{0}" x2="{0}" y1="24" y2="108"/>'
-                       '<text x="{0}" y="117" text-anchor="{2}">{1}</text></g>').format(_percent(x), mark.label, anchor)
+                Markup(
+                    '<g class="now"><title>{1}</title><line x1="{0}" x2="{0}" y1="24" y2="108" class="casing"/><line x1="{0}" x2="{0}" y1="24" y2="108"/>'
+                    '<text x="{0}" y="117" text-anchor="{2}">{1}</text></g>'
+                ).format(_percent(x), mark.label, anchor)
             )
             continue
         width = (len(mark.label) * 6.4 + 12) * 100 / _WIDTH
         leftwards = mark.kind in ("warning", "critical") or x > 100 - width
         box = (x - width - 1, x) if leftwards else (x, x + width + 1)
-        free = all(box[1] < start or box[0] > end for start, end in taken) and box[0] > -3
+        signs = [ruler.x(other.at) for other in marks if other is not mark and other.kind != "now"]
+        free = all(box[1] < start or box[0] > end for start, end in taken) and box[0] > -3 and not any(box[0] - 0.8 < sign < box[1] + 0.8 for sign in signs)
         if free:
             taken.append(box)
         taken.append((x - 0.8, x + 0.8))
@@ -288,7 +306,8 @@ def _drawn_marks(marks: Sequence[_Mark], ruler: _Scale) -> list[Markup]:
         )
         drawn.append(
             Markup(
-                '<g class="mark mark-{kind}"><title>{title}</title><line x1="{x}" x2="{x}" y1="20" y2="60" class="casing"/><line x1="{x}" x2="{x}" y1="20" y2="60"/>'
+                '<g class="mark mark-{kind}"><title>{title}</title>'
+                '<line x1="{x}" x2="{x}" y1="20" y2="60" class="casing"/><line x1="{x}" x2="{x}" y1="20" y2="60"/>'
                 '<svg x="{x}" y="0" overflow="visible">'
             ).format(kind=mark.kind, title=mark.title, x=_percent(x))
             + Markup(_SHAPES[mark.kind])

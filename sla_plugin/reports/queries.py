@@ -60,7 +60,7 @@ def count_clocks(tx: Transaction, tenant: int, now: int) -> dict[str, int]:
     """Open clocks by state."""
     state = _state(now)
     rows = tx.execute(select(state, func.count()).where(Clock.tenant_id == tenant, Clock.open.is_(True), Clock.phase.in_(_TICKING)).group_by(state))
-    return {**dict.fromkeys(STATES, 0), **{s: n for s, n in rows}}
+    return {**dict.fromkeys(STATES, 0), **{row[0]: row[1] for row in rows}}
 
 
 def tickets_by_deadline(
@@ -80,7 +80,7 @@ def tickets_by_deadline(
     if state in STATES:
         tightest = tightest.where(_state(now) == state)
     inner = tightest.group_by(Clock.ticket_id).subquery()
-    query = select(Ticket, inner.c.due).join(inner, inner.c.ticket_id == Ticket.id).where(Ticket.tenant_id == tenant)
+    query: Select[Any] = select(Ticket, inner.c.due).join(inner, inner.c.ticket_id == Ticket.id).where(Ticket.tenant_id == tenant)
     query = _narrow(query, connection, text)
     if after is not None:
         query = query.where(or_(inner.c.due > after[0], and_(inner.c.due == after[0], Ticket.id > after[1])))
@@ -198,7 +198,7 @@ def count_deliveries(tx: Transaction, tenant: int, since: int = 0, connection: i
     query = select(Delivery.state, func.count()).where(Delivery.tenant_id == tenant, Delivery.received_at >= since)
     if connection is not None:
         query = query.where(Delivery.connection_id == connection)
-    return {state: n for state, n in tx.execute(query.group_by(Delivery.state))}
+    return {row[0]: row[1] for row in tx.execute(query.group_by(Delivery.state))}
 
 
 def waiting_deliveries(tx: Transaction, tenant: int) -> tuple[int, int | None]:
@@ -256,13 +256,13 @@ def count_commands(tx: Transaction, tenant: int, connection: int | None = None) 
     query = select(CommandRow.state, func.count()).where(CommandRow.tenant_id == tenant)
     if connection is not None:
         query = query.where(CommandRow.connection_id == connection)
-    return {state: n for state, n in tx.execute(query.group_by(CommandRow.state))}
+    return {row[0]: row[1] for row in tx.execute(query.group_by(CommandRow.state))}
 
 
 def failed_commands_by_connection(tx: Transaction, tenant: int) -> dict[int, int]:
     """How many commands failed, by connection."""
     query = select(CommandRow.connection_id, func.count()).where(CommandRow.tenant_id == tenant, CommandRow.state == "failed")
-    return {connection: n for connection, n in tx.execute(query.group_by(CommandRow.connection_id))}
+    return {row[0]: row[1] for row in tx.execute(query.group_by(CommandRow.connection_id))}
 
 
 def list_commands(

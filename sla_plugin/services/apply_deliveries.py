@@ -10,7 +10,7 @@ from sla_plugin.services.evaluate_promises import Written, evaluate_promises
 from sla_plugin.services.mark_echoes import mark_echoes
 from sla_plugin.services.outside import Outside
 from sla_plugin.store.audit import append_audit
-from sla_plugin.store.connections import Connection, list_connections
+from sla_plugin.store.connections import Connection, list_connections, note_delivery
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import claim_deliveries, next_tenant, settle_deliveries
 from sla_plugin.store.events import event_row, insert_events
@@ -64,6 +64,8 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
             end_history(tx, tenant, row["connection_id"], now)
     outcomes += [(delivery, "applied", _repeated(made, fresh, by_key), _became(made)) for delivery, made in delivered.items()]
     settle_deliveries(tx, tenant, now, outcomes)
+    for connection_id in sorted({d.connection_id for d in claimed}):
+        note_delivery(tx, tenant, connection_id, max(d.received_at for d in claimed if d.connection_id == connection_id))
     written = Written()
     if causes:
         promises = lock_promises(tx, tenant, causes)

@@ -99,6 +99,13 @@ def note_state(tx: Transaction, tenant: int, connection: int, **values: Any) -> 
     tx.execute(update(ConnectionState).where(ConnectionState.tenant_id == tenant, ConnectionState.connection_id == connection).values(**values))
 
 
+def note_delivery(tx: Transaction, tenant: int, connection: int, received_at: int) -> None:
+    """A delivery of the connection was received at an instant."""
+    newer = func.coalesce(ConnectionState.last_delivery_at, 0) < received_at
+    mine = (ConnectionState.tenant_id == tenant, ConnectionState.connection_id == connection)
+    tx.execute(update(ConnectionState).where(*mine, newer).values(last_delivery_at=received_at))
+
+
 def count_refusal(tx: Transaction, tenant: int, connection: int, now: int, reason: str) -> None:
     """One more forged or stale delivery was refused."""
     note_state(tx, tenant, connection, refused=ConnectionState.refused + 1, refused_at=now, refused_reason=reason[:300])

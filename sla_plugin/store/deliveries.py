@@ -41,14 +41,12 @@ class Delivery(TenantRow, Base):
 def insert_deliveries(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[int]:
     """Store deliveries; returns the ids of the new ones (the others are duplicates of what is stored already)."""
     dialect = postgresql if tx.is_postgres else sqlite
-    fresh: set[int] = set()
-    for row in rows:
-        statement = (
-            dialect.insert(Delivery).values(**row).on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "delivery_key"]).returning(Delivery.id)
-        )
-        if tx.execute(statement).first() is not None:
-            fresh.add(row["id"])
-    return fresh
+    statement = (
+        dialect.insert(Delivery.__table__)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "delivery_key"])
+        .returning(Delivery.__table__.c.id)
+    )
+    return set(tx.connection().execute(statement, list(rows)).scalars())
 
 
 def count_duplicate(tx: Transaction, tenant: int, connection: int, key: str) -> None:
@@ -185,10 +183,6 @@ def deliveries_in(tx: Transaction, tenant: int, states: Collection[str], connect
 
 def forget_bodies(tx: Transaction, before: int, limit: int) -> int:
     """Drop the raw bodies of settled deliveries received before an instant; what they became stays. Returns how many."""
-    old = (
-        select(Delivery.id)
-        .where(Delivery.received_at < before, Delivery.body.is_not(None), Delivery.state.in_(("applied", "ignored")))
-        .limit(limit)
-    )
+    old = select(Delivery.id).where(Delivery.received_at < before, Delivery.body.is_not(None), Delivery.state.in_(("applied", "ignored"))).limit(limit)
     done = tx.execute(update(Delivery).where(Delivery.id.in_(old)).values(body=None).execution_options(synchronize_session=False))
     return int(done.rowcount)  # type: ignore[attr-defined]

@@ -80,9 +80,7 @@ class World:
         self._keys[0] += 1
         body = raw if raw is not None else json.dumps({"events": list(events or ())}).encode()
         with self.runtime.database.transaction() as tx:
-            insert_deliveries(
-                tx, [delivery_row(self.tenant, self.connection, f"d{self._keys[0]}", received, {"content-type": "application/json"}, body)]
-            )
+            insert_deliveries(tx, [delivery_row(self.tenant, self.connection, f"d{self._keys[0]}", received, {"content-type": "application/json"}, body)])
             note_state(tx, self.tenant, self.connection, last_delivery_at=received)
         with self.runtime.database.transaction() as tx:
             apply_deliveries(tx, received + 80_000, self.runtime.outside, 50)
@@ -148,24 +146,65 @@ def full_world(settings: Settings) -> World:
     created, acme = "ticket.created", {"organization": "Acme GmbH", "priority": "high", "status": "new"}
     world.deliver(
         "2026-11-02T08:12:00",
-        [event(created, "e1", "4812", "2026-11-02T08:12:00", actor=CUSTOMER, values={**acme, "subject": "Invoice export fails with a <script>alert(1)</script> in it"})],
+        [
+            event(
+                created,
+                "e1",
+                "4812",
+                "2026-11-02T08:12:00",
+                actor=CUSTOMER,
+                values={**acme, "subject": "Invoice export fails with a <script>alert(1)</script> in it"},
+            )
+        ],
     )
     world.deliver("2026-11-02T08:41:00", [event("reply.public", "e2", "4812", "2026-11-02T08:41:00", actor=AGENT)])
-    world.deliver("2026-11-02T10:00:00", [event("ticket.updated", "e3", "4812", "2026-11-02T10:00:00", actor=AGENT, changes={"status": {"from": "new", "to": "pending"}})])
-    world.deliver("2026-11-02T14:25:00", [event("ticket.updated", "e4", "4812", "2026-11-02T14:25:00", actor=CUSTOMER, changes={"status": {"from": "pending", "to": "open"}})])
-    for number, (when, subject) in enumerate((("2026-11-04T11:36:00", "Login loop on SSO"), ("2026-11-04T11:55:00", "Slow search"), ("2026-11-04T13:01:00", "Where is my invoice?"))):
+    world.deliver(
+        "2026-11-02T10:00:00", [event("ticket.updated", "e3", "4812", "2026-11-02T10:00:00", actor=AGENT, changes={"status": {"from": "new", "to": "pending"}})]
+    )
+    world.deliver(
+        "2026-11-02T14:25:00",
+        [event("ticket.updated", "e4", "4812", "2026-11-02T14:25:00", actor=CUSTOMER, changes={"status": {"from": "pending", "to": "open"}})],
+    )
+    for number, (when, subject) in enumerate(
+        (("2026-11-04T11:36:00", "Login loop on SSO"), ("2026-11-04T11:55:00", "Slow search"), ("2026-11-04T13:01:00", "Where is my invoice?"))
+    ):
         world.deliver(
-            when, [event(created, f"n{number}", str(4820 + number), when, actor=CUSTOMER, values={"organization": "Nordwind", "priority": "normal", "status": "new", "subject": subject})]
+            when,
+            [
+                event(
+                    created,
+                    f"n{number}",
+                    str(4820 + number),
+                    when,
+                    actor=CUSTOMER,
+                    values={"organization": "Nordwind", "priority": "normal", "status": "new", "subject": subject},
+                )
+            ],
         )
     world.deliver(
         "2026-11-03T09:00:00",
-        [event(created, "h1", "4830", "2026-11-03T09:00:00", actor=CUSTOMER, values={**acme, "priority": "normal", "subject": "Please add a second seat to our plan, and tell us what it costs per month and per year"})],
+        [
+            event(
+                created,
+                "h1",
+                "4830",
+                "2026-11-03T09:00:00",
+                actor=CUSTOMER,
+                values={**acme, "priority": "normal", "subject": "Please add a second seat to our plan, and tell us what it costs per month and per year"},
+            )
+        ],
     )
     world.deliver("2026-11-03T09:20:00", [event("reply.public", "h2", "4830", "2026-11-03T09:20:00", actor=AGENT)])
-    world.deliver("2026-11-03T09:21:00", [event("ticket.updated", "h3", "4830", "2026-11-03T09:21:00", actor=AGENT, changes={"status": {"from": "new", "to": "pending"}})])
-    world.deliver("2026-11-03T15:00:00", [event(created, "m1", "4831", "2026-11-03T15:00:00", actor=CUSTOMER, values={"status": "new", "subject": "Thank you"})])
+    world.deliver(
+        "2026-11-03T09:21:00", [event("ticket.updated", "h3", "4830", "2026-11-03T09:21:00", actor=AGENT, changes={"status": {"from": "new", "to": "pending"}})]
+    )
+    world.deliver(
+        "2026-11-03T15:00:00", [event(created, "m1", "4831", "2026-11-03T15:00:00", actor=CUSTOMER, values={"status": "new", "subject": "Thank you"})]
+    )
     world.deliver("2026-11-03T15:20:00", [event("reply.public", "m2", "4831", "2026-11-03T15:20:00", actor=AGENT)])
-    world.deliver("2026-11-03T16:00:00", [event("ticket.updated", "m3", "4831", "2026-11-03T16:00:00", actor=AGENT, changes={"status": {"from": "new", "to": "closed"}})])
+    world.deliver(
+        "2026-11-03T16:00:00", [event("ticket.updated", "m3", "4831", "2026-11-03T16:00:00", actor=AGENT, changes={"status": {"from": "new", "to": "closed"}})]
+    )
     world.deliver("2026-11-04T13:30:11", None, raw=b'{"type": "ticket.created", "id": "x", "ticket": "9", "occurred_at": "yesterday"}')
     with runtime.database.transaction() as tx:
         sweep_terms(tx, world.tenant, book_revision(tx, world.tenant), NOW, runtime.outside)

@@ -31,6 +31,6 @@ def blueprint(runtime: Runtime) -> Blueprint:
         with runtime.database.transaction() as tx:
             done = acknowledge_alert(tx, viewer().tenant, alert, request.form.get("note", "").strip(), viewer().now, viewer().actor)
         flash("Acknowledged. The clock keeps running." if done else "Somebody else has taken this alert already.")
-        return redirect(request.form.get("back") if (request.form.get("back") or "").startswith("/sla") else url_for("alerts.listing"))
+        return redirect(url_for("overview.show" if request.form.get("back") == "/sla" else "alerts.listing"))
 
     return pages

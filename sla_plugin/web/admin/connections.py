@@ -251,4 +251,3 @@ def _detail(runtime: Runtime, connection_id: int, form: Any, errors: dict[str, s
         form=form,
         errors=errors,
     )
-

@@ -3,10 +3,11 @@
 from flask import Blueprint, flash, redirect, request, session, url_for
 from werkzeug.wrappers import Response
 
+from sla_plugin.services.passwords import password_fits
 from sla_plugin.store.audit import append_audit
 from sla_plugin.web.admin.frame import THEMES, Runtime, page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.frame import zone_of as known_zone
-from sla_plugin.web.sessions import begin, change_password, password_fits, password_problem
+from sla_plugin.web.sessions import begin, change_password, password_problem
 
 _YEAR = 365 * 86400  # seconds
 

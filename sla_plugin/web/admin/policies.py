@@ -75,7 +75,7 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
     if "add" in form or "remove" in form:
         _move_rows(form)
         return _form(runtime, form, row, versions, {})
-    definition, errors = policy_form.definition_of(form)
+    definition, errors = policy_form.definition_of(form, versions[0].definition if versions else {})
     if row is None and not errors and definition["name"] in stored.policies:
         errors["name"] = f"There is a policy {definition['name']} already; choose another name or change that one."
     if definition["calendar"] != ALWAYS_OPEN and definition["calendar"] not in stored.calendars:
@@ -85,6 +85,9 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
         form["version"] = str(versions[0].version)
     if errors:
         return _form(runtime, form, row, versions, errors)
+    if versions and policy_form.form_of(definition) == policy_form.form_of(versions[0].definition):
+        flash("Nothing was different; no new version.")
+        return redirect(url_for("policies.listing"))
     try:
         with runtime.database.transaction() as tx:
             change = apply_policy_file(tx, tenant, PolicyFile({}, {definition["name"]: definition}), viewer().now, viewer().actor)

@@ -17,7 +17,7 @@ from sla_plugin.errors import InvalidDefinition
 
 GROUPS = {"all": "All of these hold", "any": "Any of these holds", "none": "None of these holds"}
 OPERATOR_WORDS = {o: o.replace("_", " ") for o in OPERATORS}
-BLANK_ROWS = 1
+_LEFT_OUT_WHEN_EMPTY = frozenset({"description", "applies_to"})
 PAUSES = tuple(s for s in STATUSES if s not in ("resolved", "closed", "cancelled"))
 
 
@@ -73,16 +73,22 @@ def _conditions_to_form(definition: Any, form: MultiDict[str, str]) -> None:
             value = leaf.get(operator)
             form.add("field", str(leaf["field"]))
             form.add("operator", operator)
-            form.add("value", ", ".join(map(str, value)) if isinstance(value, list) else {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value))
+            form.add("value", _shown(value))
         return
     form["conditions"] = "text"
     form["applies_to"] = yaml.safe_dump(definition, sort_keys=False, default_flow_style=False)
 
 
-def definition_of(form: MultiDict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The definition a form says, and what is wrong with it: field of the form -> sentence."""
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def definition_of(form: MultiDict[str, str], known: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The definition a form says, and what is wrong with it: field of the form -> sentence. Parts of `known` that have no field here stay."""
     errors: dict[str, str] = {}
-    definition: dict[str, Any] = {"name": form.get("name", "").strip()}
+    definition: dict[str, Any] = {**{k: v for k, v in known.items() if k not in _LEFT_OUT_WHEN_EMPTY}, "name": form.get("name", "").strip()}
     if form.get("description", "").strip():
         definition["description"] = form["description"].strip()
     definition["active"], definition["default"] = "active" in form, "default" in form
@@ -93,9 +99,10 @@ def definition_of(form: MultiDict[str, str]) -> tuple[dict[str, Any], dict[str, 
         else:
             errors[name] = f"{typed or 'Nothing'} is no whole number; write one such as {default}."
     definition["calendar"] = form.get("calendar", ALWAYS_OPEN)
-    definition["targets"] = _targets_from_form(form, errors)
+    kept = {metric: promised for metric, promised in (known.get("targets") or {}).items() if metric not in METRICS}
+    definition["targets"] = {**_targets_from_form(form, errors, some=bool(kept)), **kept}
     definition["pause_in"] = form.getlist("pause_in")
-    definition["resolution"] = {"starts": form.get("starts", "creation"), "stops": form.get("stops", "resolved")}
+    definition["resolution"] = {**(known.get("resolution") or {}), "starts": form.get("starts", "creation"), "stops": form.get("stops", "resolved")}
     definition["on_breach"] = [a for a in form.getlist("on_breach") if a in ACTIONS]
     applies_to = _conditions_from_form(form, errors)
     if applies_to:
@@ -108,7 +115,7 @@ def definition_of(form: MultiDict[str, str]) -> tuple[dict[str, Any], dict[str, 
     return definition, errors
 
 
-def _targets_from_form(form: MultiDict[str, str], errors: dict[str, str]) -> dict[str, Any]:
+def _targets_from_form(form: MultiDict[str, str], errors: dict[str, str], *, some: bool) -> dict[str, Any]:
     targets: dict[str, Any] = {}
     for metric in METRICS:
         row_calendar = form.get(f"counts-{metric}") == "calendar"
@@ -128,7 +135,7 @@ def _targets_from_form(form: MultiDict[str, str], errors: dict[str, str]) -> dic
         if row:
             cells = list(row.values())
             targets[metric] = cells[0] if len(cells) == len(PRIORITIES) and all(c == cells[0] for c in cells) else row
-    if not targets and not errors:
+    if not targets and not errors and not some:
         errors["targets"] = "Promise at least one metric: write a time such as 8h into a cell."
     return targets
 

@@ -21,7 +21,15 @@ from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
 from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
 from sla_plugin.web.formats import instant
 
-TABS = (("", "Due next"), ("breached", "Breached"), ("critical", "Critical"), ("warning", "Warning"), ("running", "Running"), ("on_hold", "On hold"), ("all", "All"))
+TABS = (
+    ("", "Due next"),
+    ("breached", "Breached"),
+    ("critical", "Critical"),
+    ("warning", "Warning"),
+    ("running", "Running"),
+    ("on_hold", "On hold"),
+    ("all", "All"),
+)
 _EVENTS = 200  # shown; a longer history says so
 
 
@@ -42,7 +50,18 @@ def blueprint(runtime: Runtime) -> Blueprint:
             cells = clock_cells(tx, tenant, queries.clocks_of_tickets(tx, tenant, [r.Ticket.id for r in page.rows]), now)
             counts = queries.count_clocks(tx, tenant, now)
             connections = list_connections(tx, tenant)
-        return render("tickets.html", page=page, cells=cells, counts=counts, connections=connections, names={c.id: c.name for c in connections}, state=state, text=text, connection=connection, tabs=TABS)
+        return render(
+            "tickets.html",
+            page=page,
+            cells=cells,
+            counts=counts,
+            connections=connections,
+            names={c.id: c.name for c in connections},
+            state=state,
+            text=text,
+            connection=connection,
+            tabs=TABS,
+        )
 
     @pages.get("/tickets/<int:ticket_id>")
     def show(ticket_id: int) -> str:

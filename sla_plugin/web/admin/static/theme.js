@@ -9,6 +9,6 @@
   dark.addEventListener("change", resolve);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone && !document.cookie.includes("sla_zone=")) {
-    document.cookie = `sla_zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax`;
+    document.cookie = `sla_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
   }
 })();

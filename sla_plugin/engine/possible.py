@@ -1,0 +1,58 @@
+"""Whether a condition can ever hold: tried on every combination of the values that its leaves tell apart."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any, Final
+
+from sla_plugin.engine.conditions import compile_condition
+from sla_plugin.engine.events import KINDS, ROLES
+from sla_plugin.engine.facts import PRIORITIES, STATUSES
+
+# Facts that take no other values than these; every other field may hold anything.
+_VALUES: Final[Mapping[str, tuple[Any, ...]]] = {
+    "event": (None, *sorted(KINDS)),
+    "actor_role": (None, *sorted(ROLES)),
+    "actor_is_requester": (False, True),
+    "opening": (False, True),
+    "public": (None, False, True),
+    "reopened": (False, True),
+    "status": STATUSES,
+    "priority": PRIORITIES,
+}
+_MOST: Final = 20_000  # combinations; above it the condition is taken as possible
+
+
+def can_hold(definition: Any) -> bool:
+    """False only if no ticket and no event can meet the condition (of a valid definition)."""
+    if not definition:
+        return True
+    condition = compile_condition(definition, "condition", None)
+    asked: dict[str, list[Mapping[str, Any]]] = {}
+    for leaf in _leaves(definition):
+        asked.setdefault(leaf["field"], []).append(leaf)
+    domains = [_VALUES[name] if name in _VALUES else _told_apart(leaves) for name, leaves in asked.items()]
+    size = 1
+    for domain in domains:
+        size *= len(domain)
+    if size > _MOST:
+        return True
+    return any(condition.test(dict(zip(asked, values, strict=True))) for values in product(*domains))
+
+
+def _leaves(definition: Any) -> Iterator[Mapping[str, Any]]:
+    if "field" in definition:
+        yield definition
+        return
+    for content in definition.values():
+        for part in content if isinstance(content, list | tuple) else [content]:
+            if part:
+                yield from _leaves(part)
+
+
+def _told_apart(leaves: list[Mapping[str, Any]]) -> tuple[Any, ...]:
+    """Values of a free field, one for each way in which its leaves may answer."""
+    named = [value for leaf in leaves for key, value in leaf.items() if key not in ("field", "is_set")]
+    words = [word for value in named for word in (value if isinstance(value, list | tuple) else [value])]
+    numbers = [word for word in words if isinstance(word, int | float) and not isinstance(word, bool)]
+    near = [number + step for number in numbers for step in (-1, 1)]
+    return (None, "something else", *words, *near, tuple(words), " ".join(map(str, words)))

@@ -1,0 +1,78 @@
+"""What the first issue promises, with real processes and a helpdesk nobody of us wrote: exactly one write per breached cycle, in time, whatever dies."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.journeys.foreign_desk import Fault, ForeignDesk
+from tests.journeys.product import Product, eventually
+
+pytestmark = pytest.mark.platform
+
+TARGET = 3
+POLICY = f"policies: [{{name: Quick, targets: {{first_response: {TARGET}s}}}}]"
+ONCE = {"raises": 1, "comments": 1, "assigns": 1}
+
+
+def deadline(desk: ForeignDesk, ticket: int) -> float:
+    """In seconds; a stranger's creation instants have whole seconds."""
+    return float(time_of(desk.tickets[ticket]["created_at"]) + TARGET)
+
+
+def time_of(stamp: str) -> int:
+    return round(time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone)
+
+
+def lateness(desk: ForeignDesk, ticket: int) -> float:
+    at = desk.written_at(ticket)
+    assert at is not None
+    return at - deadline(desk, ticket)
+
+
+@pytest.mark.parametrize(
+    ("database", "audits"), [("sqlite_url", False), pytest.param("postgres_url", True, marks=pytest.mark.postgres)], ids=["sqlite without audits", "postgres with audits"]
+)
+def test_one_write_per_breached_cycle_whatever_dies(request: pytest.FixtureRequest, launch: Callable[..., Product], database: str, audits: bool) -> None:
+    product = launch(DATABASE_URL=request.getfixturevalue(database))
+    with ForeignDesk(audits=audits) as desk:
+        product.policy(POLICY)
+        product.connect(desk)
+
+        undisturbed = [desk.open_ticket() for _ in range(3)]
+        eventually(lambda: all(desk.count(t) == ONCE for t in undisturbed), TARGET + 3, "three breaches are written back")
+        assert all(0 <= lateness(desk, t) <= 1 for t in undisturbed), [lateness(desk, t) for t in undisturbed]
+
+        # one call lands while its sender dies, one is on its way while its sender dies and lands only after all is done
+        def kill_sender() -> None:
+            product.signal("outbox-worker", signal.SIGKILL)
+
+        tickets: list[int] = []
+        people = threading.Thread(target=lambda: [(tickets.append(desk.open_ticket()), time.sleep(0.5)) for _ in range(14)])
+        people.start()
+        for number, part in enumerate(("web", "inbox-worker", "timekeeper", "redis")):
+            time.sleep(0.9)
+            product.kill(part)
+            if number == 2:
+                desk.faults += [Fault(after=kill_sender), Fault(), Fault(applies="late", answers=False, after=kill_sender)]
+        people.join()
+        eventually(lambda: all(desk.count(t) == ONCE for t in tickets) and desk.late and not desk.faults, 25, "all breaches are written back")
+        desk.land_late()
+        assert desk.refused[-1][0] == 409
+        assert max(lateness(desk, t) for t in tickets) <= 10, [round(lateness(desk, t), 2) for t in tickets]
+
+        time.sleep(2.5)  # whoever wants to write twice may
+        assert {t: desk.count(t) for t in desk.tickets} == {t: ONCE for t in [*undisturbed, *tickets]}
+
+        alerts = product.export("alerts")
+        assert sorted((int(a["ticket"]), a["level"]) for a in alerts) == sorted((t, level) for t in desk.tickets for level in ("warning", "critical", "breach"))
+        assert {c["state"] for c in product.export("commands")} == {"sent"}
+        for ticket in (undisturbed[0], tickets[-1]):
+            (clock,) = product.cli("explain", str(ticket), "--json")["clocks"]
+            assert clock["sum_us"] == sum(row["counted_us"] for row in clock["ledger"])
+            assert clock["elapsed_us"] == clock["sum_us"]
+            assert sum(row["counted"] for row in clock["ledger"]) == clock["elapsed"]
+            assert (clock["phase"], clock["policy"]["name"]) == ("running", "Quick"), "our own comment is no first response"
+    assert b"Traceback" not in product.log.read_bytes(), product.log.read_text()
