@@ -110,10 +110,14 @@ COMMANDS: Mapping[str, type[SetPriority] | type[SetStatus] | type[Assign] | type
 
 @dataclass(frozen=True, slots=True)
 class TicketSnapshot:
-    """A ticket as the helpdesk shows it now: values verbatim (FIELDS), and the stamp a compare-and-set needs (None where there is none)."""
+    """A ticket as the helpdesk shows it now: values verbatim (FIELDS), and the stamp a compare-and-set needs (None where there is none).
+
+    repeatable_at   from when on a write moves the stamp, so that its repeat is refused (microseconds UTC; None = always): stamps may have whole seconds
+    """
 
     values: Mapping[str, Any]
     stamp: str | None
+    repeatable_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class Answer:
     at                     when it applied it (its clock), None where it does not say
     values                 ticket values after the write, verbatim
     limit_remaining, limit_reset_seconds   what its rate headers left us, None where it does not say
+    certain        False: nothing but the ticket's last change, at `at`, speaks for it (only `find` answers so)
     """
 
     status: int
@@ -133,6 +138,7 @@ class Answer:
     values: Mapping[str, Any] = field(default_factory=dict)
     limit_remaining: int | None = None
     limit_reset_seconds: float | None = None
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from connectors.http import speaking_of
-from connectors.instants import parse_instant
+from connectors.instants import SECOND, parse_instant
 from sla_plugin.errors import ConfigurationError, PermanentFailure, TemporaryFailure, UnsupportedCommand
 from sla_plugin.ports import Account, AccountFacts, AddComment, Answer, Assign, Command, Http, HttpAnswer, SetPriority, SetStatus, TicketSnapshot
 
@@ -59,7 +59,8 @@ def check(account: Account, http: Http) -> AccountFacts:
 def read(ticket: str, account: Account, http: Http) -> TicketSnapshot:
     """The ticket now; the stamp is its `updated_at`, verbatim."""
     found = _member(_call("GET", _path(ticket), account, http, "read the ticket"), "ticket", account, "read the ticket")
-    return TicketSnapshot(values=_values(found), stamp=found.get("updated_at"))
+    changed_at = _instant(found.get("updated_at"))
+    return TicketSnapshot(_values(found), found.get("updated_at"), None if changed_at is None else changed_at + SECOND)
 
 
 def prepare(ticket: str, commands: Sequence[Command], snapshot: TicketSnapshot | None, marker: str, account: Account) -> dict[str, Any]:
@@ -153,9 +154,11 @@ def _landed_by_ticket(frozen: Mapping[str, Any], account: Account, http: Http) -
     sent = frozen["body"]["ticket"]
     ticket = _member(_call("GET", frozen["path"], account, http, "read the ticket"), "ticket", account, "read the ticket")
     written = {member: sent[member] for member in _WRITTEN if member in sent}
-    if not written or any(_text(ticket.get(member)) != _text(value) for member, value in written.items()):
+    if any(_text(ticket.get(member)) != _text(value) for member, value in written.items()):
         return None
     moved = ticket.get("updated_at") != sent.get("updated_stamp")
+    if not written:  # a comment alone leaves no trace in the ticket but the instant
+        return Answer(status=200, at=_instant(ticket.get("updated_at")), values=_values(ticket), certain=False) if moved else None
     # the stamp has whole seconds: a write within the second of our read leaves it as it was, but not the values it replaced
     replaced = any(_text(frozen.get("before", {}).get(member)) != _text(value) for member, value in written.items())
     if not moved and not replaced:

@@ -26,9 +26,8 @@ def check(folder: Path, mode: str, say: Callable[[str], None]) -> list[str]:
         say(f"ticket {ticket} is created; its first response is promised within {TARGET:.0f} s")
         # Zendesk dates a creation to the whole second, and so does the product
         deadline = datetime.fromisoformat(zendesk.ticket(ticket)["created_at"]).timestamp() + TARGET
-        while (left := deadline + WATCH - time.time()) > 0:
-            time.sleep(left)
-        problems = [*_wrong(zendesk, ticket, deadline, say)]
+        time.sleep(max(deadline + WATCH - time.time(), 0))
+        problems = list(faults(zendesk, ticket, deadline, say))
         breaches = [row["due_at"] for row in product.command("export", "alerts", "--json", "--ticket", ticket) if row["level"] == "breach"]
         if len(breaches) != 1:
             problems.append(f"{len(breaches)} breaches were announced: {breaches}")
@@ -46,7 +45,8 @@ def writes_of(zendesk: ZendeskSimulator, ticket: str) -> Iterator[tuple[str, dic
                     yield what, row
 
 
-def _wrong(zendesk: ZendeskSimulator, ticket: str, deadline: float, say: Callable[[str], None]) -> Iterator[str]:
+def faults(zendesk: ZendeskSimulator, ticket: str, deadline: float, say: Callable[[str], None]) -> Iterator[str]:
+    """What the helpdesk should have seen of a ticket and did not, or the other way round; `deadline` in seconds since 1970."""
     seen = list(writes_of(zendesk, ticket))
     for what in ("raise", "comment", "assignment"):
         rows = [row for kind, row in seen if kind == what]

@@ -55,7 +55,9 @@ class Story:
             key = (row["ticket"], row["metric"], row["level"])
             if key not in self._alerts:
                 self._alerts.add(key)
-                self.say(f"   {names.get(row['ticket'], row['ticket'])}: {row['level']} of {row['metric'].replace('_', ' ')}, due at {row['due_at']}")
+                self.say(
+                    f"   {names.get(row['ticket'], row['ticket'])}: {row['level']} of {row['metric'].replace('_', ' ')}, due at {row['due_at'][11:19]} UTC"
+                )
 
     def wait_until(self, second: float) -> None:
         """Wait for a second of the story; say what arrives at the helpdesk meanwhile."""

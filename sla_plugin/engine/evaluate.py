@@ -5,30 +5,31 @@ whatever order they came.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
+from sla_plugin.engine.checkpoints import Checkpoint
 from sla_plugin.engine.clocks import LEVELS, Run, Span
-from sla_plugin.engine.facts import DONE, Fact, in_order
-from sla_plugin.engine.metrics.definitions import METRICS, Metric, MetricOptions
-from sla_plugin.engine.policies import Book, Target, Terms
+from sla_plugin.engine.facts import Fact, in_order
+from sla_plugin.engine.fold import Fold
+from sla_plugin.engine.policies import Book, Terms
 
 SETTLE = 4 * 86_400_000_000  # how long a stopped clock that may go on stays provisional
-_EVENT_FACTS = ("event", "actor_role", "actor_is_requester", "opening", "public", "reopened")
-_BARE = {name: METRICS[name](MetricOptions()) for name in METRICS}
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """One cycle of one metric as it stands at `as_of`.
 
     phase            pending, running, on_hold, stopped (provisional), finished, cancelled
-    elapsed, counted counted time up to `counted_at`, and up to the beginning of the last span
+    target           counted time that is promised, with what was granted on top
+    allowance        the part of it that was granted on top: extensions, or what had run when a policy counted anew from its change
+    elapsed, counted counted time up to `counted_at`, and up to `since`, the beginning of the last span
     deadline_at      when the target is spent; None while the clock is held short of it
     deadline_next_open_at   the same in the next-opening convention
     passed           level -> the instant it was recorded (a breach: the first instant the target is exceeded, or when new terms made it past)
-    spans            what the ledger is made of
-    facets           the ticket as it was when the clock stopped (finished cycles)
+    pieces           spans in several sequences (see `spans`)
+    facets           the ticket as it was when the clock stopped
+    owner            whose cycle it is, for metrics that have owners (group ownership: the group)
     """
 
     metric: str
@@ -38,10 +39,12 @@ class Clock:
     stopped_at: int | None
     finished_at: int | None
     target: int | None
+    allowance: int
     business: bool
     elapsed: int
     counted: int
     counted_at: int
+    since: int
     deadline_at: int | None
     deadline_next_open_at: int | None
     warning_at: int | None
@@ -49,8 +52,14 @@ class Clock:
     passed: Mapping[str, int]
     terms: Terms | None
     cause: str
-    spans: tuple[Span, ...]
+    pieces: tuple[Sequence[Span], ...]
     facets: Mapping[str, Any]
+    owner: Any
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """What the ledger is made of, from the start to `counted_at`."""
+        return tuple(chain.from_iterable(self.pieces))
 
     @property
     def breached_at(self) -> int | None:
@@ -58,9 +67,11 @@ class Clock:
         return self.passed.get("breach")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is true at `as_of`. `mirror` is the ticket with our own writes, `state` the ticket as others set it."""
+class Verdict(NamedTuple):
+    """What is true at `as_of`. `mirror` is the ticket with our own writes, `state` the ticket as others set it.
+
+    `frozen`: metric -> how many of its first cycles were finished before the checkpoint; they never change and are not among `clocks`.
+    """
 
     as_of: int
     clocks: tuple[Clock, ...]
@@ -71,249 +82,182 @@ class Verdict:
     terms: Terms | None
     book: Book | None
     last_at: int | None
-    history_ended: bool = False
+    history_ended: bool
+    frozen: Mapping[str, int]
 
 
-@dataclass
-class _Fold:
-    """The state of a fold; `step` takes one fact."""
-
-    settle: int
-    metrics: frozenset[str]
-    state: dict[str, Any] = field(default_factory=lambda: {"status": "open", "priority": "P2", "tags": ()})
-    mirror: dict[str, Any] = field(default_factory=lambda: {"status": "open", "priority": "P2", "tags": ()})
-    gone: str = ""
-    book: Book | None = None
-    terms: Terms | None = None
-    runs: dict[str, Run] = field(default_factory=dict)  # the open cycle of a metric
-    cycles: dict[str, int] = field(default_factory=dict)
-    done: list[Run] = field(default_factory=list)
-    last_at: int | None = None
-    history_ended: bool = False
-
-    def open_book(self, book: Book, at: int) -> None:
-        """New terms come into force."""
-        self.book = book
-        self._choose(at)
-        self._settle_clocks(at, {})
-
-    def _choose(self, at: int) -> None:
-        self.terms = self.book.choose(self.state) if self.book is not None else None
-
-    def step(self, fact: Fact) -> None:
-        """Take one fact."""
-        self.last_at = fact.at
-        self.history_ended = self.history_ended or fact.history_end
-        for run in list(self.runs.values()):
-            self._end_if_settled(run, fact.at)
-        if fact.own:
-            self.mirror.update(fact.sets)
-            self._mirror_tags(fact)
-            return
-        was_done = self.state["status"] in DONE
-        moved = self._apply(fact.sets)
-        if fact.added or fact.removed:
-            before = tuple(self.state["tags"])
-            tags = tuple(t for t in before if t not in fact.removed) + tuple(t for t in fact.added if t not in before)
-            moved |= self._apply({"tags": tags})
-        if fact.gone is not None:
-            self.gone = fact.gone
-        if fact.seen and fact.seen_at is None:
-            moved |= self._heal(fact.seen)
-        if self.terms is None or (self.book is not None and moved & self.book.fields):
-            self._choose(fact.at)
-        requester = self.state.get("requester")
-        self._settle_clocks(
-            fact.at,
-            {
-                "event": fact.kind,
-                "actor_role": fact.actor_role,
-                "actor_is_requester": fact.actor_id is not None and requester is not None and str(requester) == str(fact.actor_id),
-                "opening": fact.opening,
-                "public": fact.public,
-                "reopened": was_done and self.state["status"] not in DONE,
-            },
-            cause=fact.key,
-        )
-
-    def heal(self, seen: Mapping[str, Any], at: int, key: str) -> None:
-        """The ticket as some delivery showed it at `at`: what differs from what we know was told by a delivery that is lost."""
-        was_done = self.state["status"] in DONE
-        moved = self._heal(seen)
-        if moved:
-            if self.book is not None and moved & self.book.fields:
-                self._choose(at)
-            self._settle_clocks(at, {"event": "ticket.observed", "reopened": was_done and self.state["status"] not in DONE}, cause=key)
-
-    def _heal(self, seen: Mapping[str, Any]) -> set[str]:
-        # the status of a merged or deleted ticket is a consequence, not a resolution
-        return self._apply({k: v for k, v in seen.items() if self.mirror.get(k) != v and not (self.gone and k in ("status", "status_word"))})
-
-    def _apply(self, sets: Mapping[str, Any]) -> set[str]:
-        moved = set()
-        for name, value in sets.items():
-            if self.mirror.get(name) == value and name in self.mirror and self.state.get(name) != value:
-                continue  # what our own write put there comes back: an echo
-            self.mirror[name] = value
-            if self.state.get(name) != value or name not in self.state:
-                self.state[name] = value
-                moved.add(name)
-        return moved
-
-    def _mirror_tags(self, fact: Fact) -> None:
-        if fact.added:
-            self.mirror["tags"] = (*self.mirror["tags"], *(t for t in fact.added if t not in self.mirror["tags"]))
-
-    def _target(self, metric: str) -> Target | None:
-        return self.terms.policy.target(metric, self.state["priority"]) if self.terms is not None else None
-
-    def _metric(self, name: str) -> Metric:
-        return (self.terms.policy.metrics.get(name) if self.terms is not None else None) or _BARE[name]
-
-    def _settle_clocks(self, at: int, told: Mapping[str, Any], cause: str = "") -> None:
-        """Start, hold, stop and re-target every metric's clock for what holds from `at` on."""
-        seen = {**dict.fromkeys(_EVENT_FACTS), **self.state, **told}
-        for name in self.metrics:
-            metric, target = self._metric(name), self._target(name)
-            terms = self.terms if target is not None else None
-            run = self.runs.get(name)
-            if run is None:
-                if self.gone or (self.cycles.get(name) and metric.reopens == "never") or not metric.start.test(seen) or metric.stop.test(seen):
-                    continue
-                number = self.cycles[name] = self.cycles.get(name, 0) + 1
-                run = self.runs[name] = Run(name, number, at, at, cause=cause, terms=terms, target=target, terms_at=at)
-            stops = metric.stop.test(seen)
-            if self.gone and run.state != "stopped":
-                run.turn(at, "gone", cause, terms, target)
-            elif run.state != "stopped" and metric.cancel.test(seen):
-                run.turn(at, "stopped", cause, run.terms, run.target)
-                run.cancelled = str(self.state["status"])
-                self._finish(run, at)
-            elif stops and run.state != "stopped":
-                run.turn(at, "stopped", cause, run.terms, run.target)
-                run.stopped_at = at
-                run.facets = dict(self.state)
-                if metric.reopens != "continue" or metric.close.test(seen):
-                    self._finish(run, at)
-            elif stops or (run.state == "stopped" and not told):
-                if metric.close.test(seen):
-                    self._finish(run, at)
-            elif metric.hold is not None and metric.hold.test(seen):
-                run.turn(at, "on_hold", cause, terms, target)
-                run.stopped_at = None
-            else:
-                run.turn(at, "running", cause, terms, target)
-                run.stopped_at = None
-
-    def _end_if_settled(self, run: Run, at: int) -> None:
-        if run.state == "stopped" and run.stopped_at is not None and at >= run.stopped_at + self.settle:
-            self._finish(run, run.stopped_at + self.settle)
-
-    def _finish(self, run: Run, at: int) -> None:
-        run.finished_at = at
-        self.done.append(self.runs.pop(run.metric))
-
-
-def evaluate(facts: Sequence[Fact], books: Sequence[Book], as_of: int, *, settle: int = SETTLE, known_since: int | None = None) -> Verdict:
+def evaluate(
+    facts: Sequence[Fact],
+    books: Sequence[Book],
+    as_of: int,
+    *,
+    settle: int = SETTLE,
+    known_since: int | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Verdict:
     """Fold a promise's history and say what is true at `as_of` (microseconds UTC); nothing breaches or finishes later than that.
 
     `books`: what was in force, by `since`; the first covers everything before. `known_since`: a ticket created after this instant whose creation was
-    never told is taken as created when it says (`created_at`); an older one starts no clocks that count from creation.
+    never told is taken as created when it says (`created_at`); an older one starts no clocks that count from creation. `checkpoint`: a fold of all that
+    happened up to its instant; `facts` are then the later ones only. Raises ValueError where it does not fit them (`Checkpoint.fits` asks before).
     """
-    ordered = in_order(facts)
-    fold = _Fold(settle=settle, metrics=frozenset().union(*(b.metrics for b in books)))
-    transitions: list[int] = []
-    for at, _, act in _steps(ordered, books, fold, known_since):
-        if at > as_of:
-            transitions.append(at)  # a vendor's clock may run ahead: look again when it has happened
-            break
-        act()
-    for run in list(fold.runs.values()):
-        fold._end_if_settled(run, as_of)
-    runs = sorted([*fold.done, *fold.runs.values()], key=lambda r: (r.started_at, r.metric, r.cycle))
-    clocks = []
+    fold, last_at, upcoming = folded(facts, books, as_of, settle, known_since, checkpoint)
+    fold.finish_settled(as_of)
+    runs = fold.finished + [slot.run for slot in fold.slots if slot.run is not None]
+    runs.sort(key=_in_time)
+    clocks: list[Clock] = []
     for run in runs:
-        clock, coming = _close(run, as_of, settle)
-        if clock is not None:
-            clocks.append(clock)
-            transitions += coming
+        if run.terms is None and all(span.terms is None for span in chain(run.earlier, run.spans)):
+            continue  # nothing was ever promised
+        clock = _clock(run, as_of)
+        clocks.append(clock)
+        moves_at = _moves_at(clock, settle)
+        if moves_at is not None and (upcoming is None or moves_at < upcoming):
+            upcoming = moves_at
     return Verdict(
         as_of=as_of,
         clocks=tuple(clocks),
-        next_transition_at=min(transitions) if transitions else None,
+        next_transition_at=upcoming,
         mirror=fold.mirror,
-        state=fold.state,
+        state=fold.state(),
         gone=fold.gone,
         terms=fold.terms,
         book=fold.book,
-        last_at=fold.last_at,
+        last_at=last_at,
         history_ended=fold.history_ended,
+        frozen=checkpoint.frozen if checkpoint is not None else {},
     )
 
 
-def _steps(facts: Sequence[Fact], books: Sequence[Book], fold: _Fold, known_since: int | None) -> list[Any]:
-    """(instant, order, action) of facts, late snapshots, an implied creation and books, in order."""
-    steps: list[Any] = []
-    for number, fact in enumerate(facts):
-        steps.append((fact.at, (2, number), lambda f=fact: fold.step(f)))
-        if fact.seen and fact.seen_at is not None:
-            steps.append((max(fact.seen_at, fact.at), (3, number), lambda f=fact: fold.heal(f.seen, max(f.seen_at, f.at), f.key)))
-    if facts and not any(f.kind == "ticket.created" for f in facts):
-        said = [c for f in facts for c in (f.seen.get("created_at"), f.sets.get("created_at")) if isinstance(c, int)]
-        created = min(said, default=None)
-        if created is not None and known_since is not None and created >= known_since:
-            implied = Fact(key="implied:creation", kind="ticket.created", at=min(created, facts[0].at))
-            steps.append((implied.at, (1, 0), lambda: fold.step(implied)))
-    for number, book in enumerate(books):
-        since = book.since if number else -(2**62)
-        steps.append((since, (0, number), lambda b=book, s=since: fold.open_book(b, s)))
-    steps.sort(key=lambda s: (s[0], s[1]))
-    return steps
+def make_checkpoint(
+    facts: Sequence[Fact],
+    books: Sequence[Book],
+    upto: int,
+    *,
+    settle: int = SETTLE,
+    known_since: int | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Checkpoint | None:
+    """A fold of all that happened up to `upto` (microseconds UTC), to go on from; arguments as for `evaluate`.
+
+    None where a snapshot told by then shows the ticket as it is later: it must be folded in its turn.
+    """
+    facts = [f for f in in_order(facts) if f.at <= upto]
+    if any(f.seen_at is not None and f.seen_at > upto for f in facts):
+        return None
+    fold, last_at, _ = folded(facts, books, upto, settle, known_since, checkpoint)
+    creation = checkpoint.creation if checkpoint is not None else ""
+    if not creation and (any(f.kind == "ticket.created" for f in facts)):
+        creation = "told"
+    return Checkpoint.of(fold, upto, last_at, creation)
 
 
-def _close(run: Run, as_of: int, settle: int) -> tuple[Clock | None, list[int]]:
-    """A run as a clock at `as_of`, with the instants at which it will move by itself."""
-    if run.terms is None and not any(s.terms is not None for s in run.spans):
-        return None, []  # nothing was ever promised
-    end = run.finished_at if run.finished_at is not None else as_of
-    at = min(as_of, end)
-    run.note_passed(at)
+def folded(
+    facts: Sequence[Fact], books: Sequence[Book], as_of: int, settle: int, known_since: int | None, checkpoint: Checkpoint | None
+) -> tuple[Fold, int | None, int | None]:
+    """The fold of all that happened up to `as_of`, the instant of its last fact, and that of the first one still to come."""
+    if as_of.__class__ is not int:
+        raise TypeError(f"as_of is {as_of!r}; instants are whole microseconds since 1970 UTC")
+    ordered = in_order(facts)
+    if checkpoint is not None:
+        if not checkpoint.fits(ordered, books):
+            raise ValueError(f"facts or books up to {checkpoint.at} changed: evaluate without the checkpoint")
+        fold, last_at, coming = checkpoint.resume(), checkpoint.last_at, [b for b in books[1:] if b.since > checkpoint.at]
+    else:
+        fold, last_at, coming = Fold.begin(books, settle), None, list(books[1:])
+        if books:
+            fold.open_book(books[0], -(2**62))
+        if (implied := _implied_creation(ordered, known_since)) is not None:
+            ordered = in_order([implied, *ordered])
+    snapshots = sorted((max(f.seen_at, f.at), n) for n, f in enumerate(ordered) if f.seen_at is not None and f.seen)
+    if not snapshots and not coming:  # nearly always
+        for fact in ordered:
+            at = fact.at
+            if at > as_of:
+                return fold, last_at, at
+            fold.step(fact)
+            last_at = at
+        return fold, last_at, None
+    steps: list[tuple[int, int, int]] = [(b.since, 0, n) for n, b in enumerate(coming)]  # at one instant: books, facts, snapshots
+    steps += [(f.at, 1, n) for n, f in enumerate(ordered)]
+    steps += [(at, 2, n) for at, n in snapshots]
+    for at, what, number in sorted(steps):
+        if at > as_of:
+            return fold, last_at, at
+        if what == 0:
+            fold.open_book(coming[number], at)
+        elif what == 1:
+            fold.step(ordered[number])
+            last_at = at
+        else:
+            fold.heal(ordered[number].seen, at, ordered[number].key)
+    return fold, last_at, None
+
+
+def _implied_creation(facts: Sequence[Fact], known_since: int | None) -> Fact | None:
+    """The creation of a ticket that nobody told of, if later facts say when it was and that is not before `known_since`."""
+    if known_since is None or not facts or facts[0].kind == "ticket.created" or any(f.kind == "ticket.created" for f in facts):
+        return None
+    said = [at for f in facts for at in (f.seen.get("created_at"), f.sets.get("created_at")) if isinstance(at, int)]
+    if not said or min(said) < known_since:
+        return None
+    return Fact(key="implied:creation", kind="ticket.created", at=min(*said, facts[0].at))
+
+
+def _in_time(run: Run) -> tuple[int, str, int]:
+    return run.started_at, run.metric, run.cycle
+
+
+def _clock(run: Run, as_of: int) -> Clock:
+    """A run as a clock at `as_of`."""
+    at = as_of if run.finished_at is None or run.finished_at > as_of else run.finished_at
+    last = run.open_span(at)
+    run.note_passed(last.until)
     if run.cancelled or run.state == "gone" or run.terms is None:
         phase = "cancelled"
-    elif run.finished_at is not None:
-        phase = "finished"
     else:
-        phase = run.state
-    instants = {level: run.instant_of(amount) for level in LEVELS if (amount := run.threshold(level)) is not None}
-    next_open = run.instant_of(run.target.amount, exceeded=True) if run.target is not None else None
-    coming: list[int] = []
-    if phase == "running":
-        coming = [i for level in ("warning", "critical") if level not in run.passed and (i := instants.get(level)) is not None]
-        if "breach" not in run.passed and next_open is not None:
-            coming.append(next_open + 1)
-    elif phase == "stopped" and run.stopped_at is not None:
-        coming = [run.stopped_at + settle]
-    held = phase in ("on_hold", "cancelled")
-    clock = Clock(
+        phase = run.state if run.finished_at is None else "finished"
+    instants = [None if (amount := run.threshold(level)) is None else run.instant_of(amount) for level in LEVELS]
+    amount = run.threshold("breach")
+    next_open = run.instant_of(amount, exceeded=True) if amount is not None else None
+    shown = "breach" in run.passed or phase not in ("on_hold", "cancelled")
+    return Clock(
         metric=run.metric,
         cycle=run.cycle,
         phase=phase,
         started_at=run.started_at,
         stopped_at=run.stopped_at,
         finished_at=run.finished_at,
-        target=run.target.amount if run.target is not None else None,
-        business=run.target.business if run.target is not None else True,
-        elapsed=run.elapsed(max(at, run.since)) if at >= run.since else run.counted,
+        target=amount,
+        allowance=run.allowance,
+        business=last.business,
+        elapsed=run.counted + last.counted,
         counted=run.counted,
         counted_at=at,
-        deadline_at=None if held and "breach" not in run.passed else instants.get("breach"),
-        deadline_next_open_at=None if held and "breach" not in run.passed else next_open,
-        warning_at=instants.get("warning"),
-        critical_at=instants.get("critical"),
-        passed=dict(run.passed),
+        since=run.since,
+        deadline_at=instants[2] if shown else None,
+        deadline_next_open_at=next_open if shown else None,
+        warning_at=instants[0],
+        critical_at=instants[1],
+        passed=run.passed,
         terms=run.terms,
         cause=run.cause,
-        spans=(*run.spans, run._open_span(max(at, run.since))),
+        pieces=(run.earlier, run.spans, (last,)),
         facets=run.facets,
+        owner=run.owner,
     )
-    return clock, coming
+
+
+def _moves_at(clock: Clock, settle: int) -> int | None:
+    """When the clock will move by itself; None if it will not."""
+    passed = clock.passed
+    if clock.phase == "running":
+        if "warning" not in passed and clock.warning_at is not None:
+            return clock.warning_at
+        if "critical" not in passed and clock.critical_at is not None:
+            return clock.critical_at
+        if "breach" not in passed and clock.deadline_next_open_at is not None:
+            return clock.deadline_next_open_at + 1
+    elif clock.phase == "stopped" and clock.stopped_at is not None:
+        return clock.stopped_at + settle
+    return None

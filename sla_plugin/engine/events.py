@@ -33,6 +33,8 @@ KINDS = frozenset(
         "customer.changed",
         "contract.changed",
         "history.ended",
+        "deadline.extended",  # by hand: values hold `metric` (none: every clock), `by` (microseconds) and `reason`
+        "policy.chosen",  # by hand: values hold `policy` (none: back to the conditions) and `reason`
         "own.write",  # what we wrote ourselves: updates the mirror, never moves a clock
     }
 )

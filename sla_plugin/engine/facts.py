@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,6 +26,9 @@ _FIELD_OF_KIND = {
     "requester.changed": "requester",
     "organization.changed": "organization",
 }
+# Fields that name a ticket's policy, and who may tell them: no helpdesk chooses a policy by sending a field of that name.
+_CHOOSING = frozenset({"policy", "contract_policy", "plan_policy"})
+_CHOOSERS = frozenset({"policy.chosen", "contract.changed", "customer.changed"})
 _GONE = {"ticket.merged": "merged", "ticket.deleted": "deleted", "ticket.restored": ""}
 
 
@@ -32,8 +36,9 @@ _GONE = {"ticket.merged": "merged", "ticket.deleted": "deleted", "ticket.restore
 class Fact:
     """One event in our words. `sets` holds the fields it changes, `seen` the ticket as shown after it; instants are microseconds UTC.
 
-    own    a write of ours, or its echo: moves the mirror, never a clock
-    gone   "merged" or "deleted"; "" brings the ticket back; None says nothing
+    own       a write of ours, or its echo: moves the mirror, never a clock
+    gone      "merged" or "deleted"; "" brings the ticket back; None says nothing
+    extends   (metric or None for every one, microseconds) that somebody granted
     """
 
     key: str
@@ -51,6 +56,7 @@ class Fact:
     opening: bool = False
     own: bool = False
     gone: str | None = None
+    extends: tuple[str | None, int] | None = None
     history_end: bool = False
 
 
@@ -114,6 +120,12 @@ def translate(
     elif kind in ("field.changed", "ticket.updated") and data.get("field") and "to" in data:
         changed = str(data["field"])
         told[changed if kind == "ticket.updated" or changed.startswith("custom.") else f"custom.{changed}"] = data["to"]
+    extends = _extension(told) if kind == "deadline.extended" else None
+    if kind in ("deadline.extended", "policy.chosen"):
+        told = {"policy": told.get("policy")} if kind == "policy.chosen" else {}
+    elif kind not in _CHOOSERS:
+        told = {name: value for name, value in told.items() if name not in _CHOOSING}
+    seen = {name: value for name, value in (data.get("seen") or {}).items() if name not in _CHOOSING}
     return Fact(
         key=key,
         kind=kind,
@@ -125,13 +137,22 @@ def translate(
         sets=_ours(told, status, priority, unset_priority),
         added=tuple(data.get("added") or ()) if "to" not in data else (),
         removed=tuple(data.get("removed") or ()) if "to" not in data else (),
-        seen=_ours(data.get("seen") or {}, status, priority, unset_priority),
+        seen=_ours(seen, status, priority, unset_priority),
         seen_at=data.get("seen_at"),
         opening=bool(data.get("opening")),
         own=own or kind == "own.write",
         gone=_GONE.get(kind),
+        extends=extends,
         history_end=bool(data.get("history_end")) or kind == "history.ended",
     )
+
+
+def _extension(told: Mapping[str, Any]) -> tuple[str | None, int] | None:
+    """What an extension grants; None for one that grants nothing: no whole number of microseconds above zero."""
+    amount = told.get("by")
+    if not isinstance(amount, int) or isinstance(amount, bool) or amount <= 0:
+        return None
+    return (str(told["metric"]) if told.get("metric") else None), amount
 
 
 def _rank(fact: Fact) -> int:
@@ -147,14 +168,29 @@ def _rank(fact: Fact) -> int:
 
 
 def in_order(facts: Iterable[Fact]) -> list[Fact]:
-    """Facts by when they happened, never by arrival.
+    """Facts by when they happened, never by arrival; one told twice (the same key) counts once.
 
     At one instant: by the vendor's sequence if every fact of that instant has one, else creation, stop, pause, start; then by key.
     """
+    ordered = sorted(facts, key=_at)
+    before: int | None = None
+    for fact in ordered:
+        if fact.at == before:
+            return _untangled(ordered)
+        before = fact.at
+    return ordered
+
+
+_at = attrgetter("at")
+
+
+def _untangled(facts: Sequence[Fact]) -> list[Fact]:
+    """Facts sorted by instant, with those of one instant in their order."""
     ordered: list[Fact] = []
-    for _, group in groupby(sorted(facts, key=lambda f: f.at), key=lambda f: f.at):
+    for _, group in groupby(facts, key=_at):
         together = list(group)
         if len(together) > 1:
+            together = list({fact.key: fact for fact in sorted(together, key=repr)}.values())
             if all(f.sequence is not None or f.kind == "ticket.created" for f in together):
                 together.sort(key=lambda f: (f.kind != "ticket.created", f.sequence or 0, f.key))
             else:

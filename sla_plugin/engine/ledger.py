@@ -9,7 +9,7 @@ from sla_plugin.engine.evaluate import Clock
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One row. `state` is running, on_hold, outside_hours, holiday, stopped or gone; `counted` microseconds of [since, until) count; `total` runs along."""
+    """One row. `state` is running, on_hold, outside_hours, holiday, stopped, gone, unpromised or set_aside; `counted` microseconds of [since, until) count; `total` runs along."""
 
     since: int
     until: int

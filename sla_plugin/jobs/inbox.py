@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.outside import Outside
 from sla_plugin.store.db import Database, Transaction
-from sla_plugin.store.deliveries import claim_deliveries, next_tenant, postpone_delivery, settle_deliveries
+from sla_plugin.store.deliveries import Outcome, claim_deliveries, next_tenant, postpone_delivery, settle_deliveries
 from sla_plugin.store.notices import notify_transition
 
 log = structlog.get_logger()
@@ -50,6 +50,6 @@ def _set_aside(tx: Transaction, now: int, error: Exception) -> None:
         reason = f"internal error while applying ({type(error).__name__}); kept, replay it after a fix"
         log.error("delivery cannot be applied", delivery=row.id, error=type(error).__name__, detail=str(error)[:200])
         if row.tries + 1 >= MAX_TRIES:
-            settle_deliveries(tx, tenant, now, [(row.id, "failed", reason, None)])
+            settle_deliveries(tx, tenant, now, [Outcome(row.id, row.tries + 1, "failed", reason)])
         else:
             postpone_delivery(tx, tenant, row.id, now + 1_000_000 * 4**row.tries, reason)

@@ -13,13 +13,26 @@ from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailu
 from sla_plugin.ports import Account, Answer, Command, Connector, Http
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.recheck_credentials import EVERY, claim_check, note_check, prove_again
-from sla_plugin.services.send_calls import bind_calls, budget_wait, carry, freeze, postpone, settle_conflict, settle_permanent, settle_sent, settle_temporary
+from sla_plugin.services.send_calls import (
+    bind_calls,
+    budget_wait,
+    carry,
+    freeze,
+    postpone,
+    safe_at,
+    settle_conflict,
+    settle_permanent,
+    settle_sent,
+    settle_temporary,
+)
 from sla_plugin.store.connections import Connection, get_connection, overdue_check, paused_connections
 from sla_plugin.store.db import Database
 from sla_plugin.store.outbox import CallRow, CommandRow, claim_calls, commands_of, free_leases, lease_holders
 
 log = structlog.get_logger()
 LEASE = 90_000_000  # longer than all timeouts of one call together
+UNDER_WAY = 30_000_000  # a request that gets no answer arrives within this, or never
+CLOCKS_APART = 2_000_000  # the helpdesk's clock and ours, and its whole seconds
 
 
 def process_start(pid: int) -> str | None:
@@ -138,12 +151,16 @@ def _try(
     commands: list[Command] = []
     overtaken: list[tuple[CommandRow, str]] = []
     if call.frozen is not None:
-        if call.unknown and (landed := connector.find(call.frozen, call.marker, account, http)) is not None:
+        if call.unknown and (landed := _landed(call, connector, account, http)) is not None:
             return landed
         frozen = call.frozen
     else:
         snapshot = connector.read(call.external_id, account, http)
         _, commands, overtaken = carry(rows, snapshot, account.words)
+        if snapshot is not None and (at := safe_at(commands, snapshot, clock())) is not None:
+            with database.transaction() as tx:
+                postpone(tx, call.tenant_id, call.id, call.lease, at)
+            return None
         frozen = connector.prepare(call.external_id, commands, snapshot, call.marker, account) if commands else {}
     with database.transaction() as tx:
         if not freeze(tx, call, connection, frozen, commands, overtaken, clock(), outside):
@@ -154,6 +171,15 @@ def _try(
         return connector.send(frozen, account, http)
     except WriteConflict:
         # an earlier try of ours may be what changed the ticket
-        if (landed := connector.find(frozen, call.marker, account, http)) is not None:
+        if call.frozen is not None and (landed := _landed(call, connector, account, http)) is not None:
             return landed
         raise
+
+
+def _landed(call: CallRow, connector: Connector, account: Account, http: Http) -> Answer | None:
+    """What the helpdesk made of an earlier try, if it landed. Where only the instant speaks, the ticket must have changed while that try was under way."""
+    answer = connector.find(call.frozen or {}, call.marker, account, http)
+    if answer is None or answer.certain:
+        return answer
+    since = call.tried_at or 0
+    return answer if answer.at is not None and since - CLOCKS_APART <= answer.at <= since + UNDER_WAY else None

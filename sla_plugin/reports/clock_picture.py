@@ -306,7 +306,7 @@ def _drawn_marks(marks: Sequence[_Mark], ruler: _Scale) -> list[Markup]:
         )
         drawn.append(
             Markup(
-                '<g class="mark mark-{kind}"><title>{title}</title>'
+                '<g class="clock-mark mark-{kind}"><title>{title}</title>'
                 '<line x1="{x}" x2="{x}" y1="20" y2="60" class="casing"/><line x1="{x}" x2="{x}" y1="20" y2="60"/>'
                 '<svg x="{x}" y="0" overflow="visible">'
             ).format(kind=mark.kind, title=mark.title, x=_percent(x))

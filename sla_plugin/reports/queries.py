@@ -90,7 +90,8 @@ def tickets_by_deadline(
 
 def tickets_by_change(tx: Transaction, tenant: int, *, connection: int | None = None, text: str = "", after: tuple[int, int] | None = None) -> Page:
     """All tickets, the latest change first; rows are (Ticket, updated_at)."""
-    query = _narrow(select(Ticket, Ticket.updated_at.label("due")).where(Ticket.tenant_id == tenant), connection, text)
+    every: Select[Any] = select(Ticket, Ticket.updated_at.label("due")).where(Ticket.tenant_id == tenant)
+    query = _narrow(every, connection, text)
     if after is not None:
         query = query.where(or_(Ticket.updated_at < after[0], and_(Ticket.updated_at == after[0], Ticket.id < after[1])))
     rows = tx.execute(query.order_by(Ticket.updated_at.desc(), Ticket.id.desc()).limit(PAGE + 1)).all()

@@ -12,7 +12,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.connections import Connection, list_connections, note_delivery
 from sla_plugin.store.db import Transaction
-from sla_plugin.store.deliveries import claim_deliveries, next_tenant, settle_deliveries
+from sla_plugin.store.deliveries import Outcome, claim_deliveries, next_tenant, settle_deliveries
 from sla_plugin.store.events import event_row, insert_events
 from sla_plugin.store.tickets import end_history, ensure_tickets, lock_promises
 
@@ -35,7 +35,7 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     if not claimed:
         return Applied(0)
     connections = {c.id: c for c in list_connections(tx, tenant)}
-    outcomes: list[tuple[int, str, str | None, dict[str, Any] | None]] = []
+    outcomes: list[Outcome] = []
     rows: list[dict[str, Any]] = []
     delivered: dict[int, list[dict[str, Any]]] = {}
     for delivery in claimed:
@@ -43,10 +43,10 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
         try:
             parsed = _parse(delivery, connection, outside)
         except (DeliveryUnreadable, ConfigurationError) as error:
-            outcomes.append((delivery.id, "unreadable", str(error), None))
+            outcomes.append(Outcome(delivery.id, delivery.tries + 1, "unreadable", str(error)))
             continue
         if not parsed.events:
-            outcomes.append((delivery.id, "ignored", parsed.ignored or "nothing in it concerns a ticket", None))
+            outcomes.append(Outcome(delivery.id, delivery.tries + 1, "ignored", parsed.ignored or "nothing in it concerns a ticket"))
             continue
         delivered[delivery.id] = [event_row(tenant, connection.id, delivery.id, delivery.received_at, event) for event in parsed.events]
         rows += delivered[delivery.id]
@@ -62,7 +62,8 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
             causes.setdefault(row["promise_id"], []).append(row["event_key"])
         elif row["kind"] == "history.ended" and (row["connection_id"], row["event_key"]) in fresh:
             end_history(tx, tenant, row["connection_id"], now)
-    outcomes += [(delivery, "applied", _repeated(made, fresh, by_key), _became(made)) for delivery, made in delivered.items()]
+    tries = {delivery.id: delivery.tries + 1 for delivery in claimed}
+    outcomes += [Outcome(delivery, tries[delivery], "applied", _repeated(made, fresh, by_key), _became(made)) for delivery, made in delivered.items()]
     settle_deliveries(tx, tenant, now, outcomes)
     for connection_id in sorted({d.connection_id for d in claimed}):
         note_delivery(tx, tenant, connection_id, max(d.received_at for d in claimed if d.connection_id == connection_id))

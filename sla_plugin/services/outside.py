@@ -10,6 +10,11 @@ from sla_plugin.store.connections import Connection
 from sla_plugin.store.sealing import Sealer
 
 
+def _written(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Our word -> the helpdesk's word that is written: of several that mean ours, the first one the connection lists."""
+    return {**base, **{ours: theirs for theirs, ours in reversed(own.items())}}
+
+
 @dataclass(frozen=True)
 class Outside:
     """Connectors by name, the way out over HTTP, the queue that wakes workers, the sealer of secrets. `settle` is in microseconds."""
@@ -35,8 +40,8 @@ class Outside:
             status={**base.status, **{k.lower(): v for k, v in status.items()}},
             priority={**base.priority, **{k.lower(): v for k, v in priority.items()}},
             unset_priority=own.get("unset_priority") or base.unset_priority,
-            status_out={**base.status_out, **{v: k for k, v in status.items()}},
-            priority_out={**base.priority_out, **{v: k for k, v in priority.items()}},
+            status_out=_written(base.status_out, status),
+            priority_out=_written(base.priority_out, priority),
         )
 
     def secrets(self, connection: Connection) -> list[str]:

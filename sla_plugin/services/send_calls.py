@@ -111,6 +111,16 @@ def carry(rows: Sequence[CommandRow], snapshot: TicketSnapshot | None, words: Wo
     return kept, commands, overtaken
 
 
+def safe_at(commands: Sequence[Command], snapshot: TicketSnapshot, now: int) -> int | None:
+    """When to read again because a write now could not be told from none; None = go.
+
+    Only of a comment alone: whatever else is written shows in the ticket. A helpdesk whose clock is ahead by more than a second is not waited for.
+    """
+    if snapshot.repeatable_at is None or not commands or not all(isinstance(command, AddComment) for command in commands):
+        return None
+    return snapshot.repeatable_at if 0 < snapshot.repeatable_at - now <= SECOND else None
+
+
 def freeze(
     tx: Transaction,
     call: CallRow,

@@ -1,12 +1,12 @@
 """Clocks, compliance records and their corrections: what evaluate said, as rows."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Index, String, UniqueConstraint, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Index, String, Table, UniqueConstraint, delete, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sla_plugin.store.bulk import insert_rows, upsert_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 
 
@@ -97,6 +97,7 @@ class Correction(TenantRow, Base):
     made_at: Mapped[int]
 
 
+CLOCKS = cast(Table, Clock.__table__)
 _CLOCK_KEY = ("tenant_id", "promise_id", "metric", "cycle")
 _CLOCK_CHANGES = tuple(c.key for c in Clock.__table__.columns if c.key not in (*_CLOCK_KEY, "id"))
 
@@ -113,11 +114,7 @@ def read_clocks(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequ
 
 def write_clocks(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert or replace clocks by (promise, metric, cycle)."""
-    if rows:
-        dialect = postgresql if tx.is_postgres else sqlite
-        statement = dialect.insert(Clock)
-        statement = statement.on_conflict_do_update(index_elements=list(_CLOCK_KEY), set_={c: getattr(statement.excluded, c) for c in _CLOCK_CHANGES})
-        tx.connection().execute(statement, list(rows))
+    upsert_rows(tx, CLOCKS, rows, key=_CLOCK_KEY, change=_CLOCK_CHANGES)
 
 
 def delete_clocks(tx: Transaction, tenant: int, ids: Collection[int]) -> None:
@@ -133,9 +130,7 @@ def read_records(tx: Transaction, tenant: int, promises: Collection[int]) -> Seq
 
 def insert_records(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert records; one that exists already stays as it is."""
-    if rows:
-        dialect = postgresql if tx.is_postgres else sqlite
-        tx.connection().execute(dialect.insert(Record).on_conflict_do_nothing(index_elements=list(_CLOCK_KEY)), list(rows))
+    insert_rows(tx, cast(Table, Record.__table__), rows, known=_CLOCK_KEY)
 
 
 def insert_corrections(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:

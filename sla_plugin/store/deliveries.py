@@ -1,12 +1,13 @@
 """Deliveries: the raw inbound requests, kept as they came; the inbox is those in state `stored`."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
-from sqlalchemy import Index, LargeBinary, String, UniqueConstraint, bindparam, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Index, LargeBinary, String, Table, UniqueConstraint, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sla_plugin.store.bulk import insert_rows, update_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -38,15 +39,12 @@ class Delivery(TenantRow, Base):
     became: Mapped[dict[str, Any] | None]  # {"events": n, "tickets": [...], "kind": ...}
 
 
+DELIVERIES = cast(Table, Delivery.__table__)
+
+
 def insert_deliveries(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[int]:
     """Store deliveries; returns the ids of the new ones (the others are duplicates of what is stored already)."""
-    dialect = postgresql if tx.is_postgres else sqlite
-    statement = (
-        dialect.insert(Delivery.__table__)
-        .on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "delivery_key"])
-        .returning(Delivery.__table__.c.id)
-    )
-    return set(tx.connection().execute(statement, list(rows)).scalars())
+    return {row[0] for row in insert_rows(tx, DELIVERIES, rows, known=("tenant_id", "connection_id", "delivery_key"), returning=("id",))}
 
 
 def count_duplicate(tx: Transaction, tenant: int, connection: int, key: str) -> None:
@@ -98,23 +96,21 @@ def claim_deliveries(tx: Transaction, tenant: int, limit: int, now: int) -> Sequ
     return tx.execute(query).all()
 
 
-_SETTLE = (
-    update(Delivery)
-    .where(Delivery.tenant_id == bindparam("b_tenant"), Delivery.id == bindparam("b_id"))
-    .values(
-        state=bindparam("b_state"),
-        reason=bindparam("b_reason"),
-        applied_at=bindparam("b_at"),
-        became=bindparam("b_became", type_=Delivery.became.type),
-        tries=Delivery.tries + 1,
-    )
-)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a claimed delivery became; `tries` counts this one."""
+
+    delivery: int
+    tries: int
+    state: str
+    reason: str | None = None
+    became: Mapping[str, Any] | None = None
 
 
-def settle_deliveries(tx: Transaction, tenant: int, now: int, outcomes: Sequence[tuple[int, str, str | None, dict[str, Any] | None]]) -> None:
-    """Record what each delivery became: (id, state, reason, became)."""
-    if outcomes:
-        tx.connection().execute(_SETTLE, [{"b_tenant": tenant, "b_id": d, "b_state": s, "b_reason": r, "b_at": now, "b_became": b} for d, s, r, b in outcomes])
+def settle_deliveries(tx: Transaction, tenant: int, now: int, outcomes: Sequence[Outcome]) -> None:
+    """Record what each delivery became."""
+    rows = [{"id": o.delivery, "state": o.state, "reason": o.reason, "applied_at": now, "became": o.became, "tries": o.tries} for o in outcomes]
+    update_rows(tx, DELIVERIES, tenant, rows, ("state", "reason", "applied_at", "became", "tries"))
 
 
 def postpone_delivery(tx: Transaction, tenant: int, delivery: int, retry_at: int, reason: str) -> None:

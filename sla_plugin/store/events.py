@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Index, String, UniqueConstraint, bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Index, String, Table, UniqueConstraint, bindparam, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.engine.events import Event
+from sla_plugin.store.bulk import insert_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -36,6 +36,7 @@ class EventRow(TenantRow, Base):
     data: Mapped[dict[str, Any]]  # field, from, to, values, seen, seen_at, added, removed, comment_id, customer, opening, history
 
 
+EVENTS = cast(Table, EventRow.__table__)
 CLAMP = 2_000_000  # an event may lie at most this many microseconds after its receipt
 
 
@@ -81,15 +82,7 @@ def event_row(tenant: int, connection: int, delivery: int | None, received_at: i
 
 def insert_events(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, str]]:
     """Insert events; those whose key is known change nothing. Returns (connection, key) of the new ones."""
-    if not rows:
-        return set()
-    dialect = postgresql if tx.is_postgres else sqlite
-    statement = (
-        dialect.insert(EventRow.__table__)
-        .on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "event_key"])
-        .returning(EventRow.__table__.c.connection_id, EventRow.__table__.c.event_key)
-    )
-    return {(c, k) for c, k in tx.connection().execute(statement, list(rows))}
+    return {(c, k) for c, k in insert_rows(tx, EVENTS, rows, known=("tenant_id", "connection_id", "event_key"), returning=("connection_id", "event_key"))}
 
 
 _HISTORY = (

@@ -1,12 +1,12 @@
 """Tickets (the mirror, folded from events) and promises (what is clocked)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Index, String, UniqueConstraint, and_, bindparam, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Index, String, Table, UniqueConstraint, and_, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sla_plugin.store.bulk import insert_rows, update_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -71,6 +71,9 @@ class Ticket(TenantRow, Base):
     updated_at: Mapped[int]
 
 
+PROMISES, TICKETS = cast(Table, Promise.__table__), cast(Table, Ticket.__table__)
+
+
 def find_tickets(tx: Transaction, tenant: int, connection: int, externals: Collection[str]) -> dict[str, Any]:
     """(id, promise_id) by external id."""
     rows = tx.execute(
@@ -86,7 +89,6 @@ def ensure_tickets(tx: Transaction, tenant: int, connection: int, first_seen: Ma
     known = find_tickets(tx, tenant, connection, first_seen)
     missing = sorted(set(first_seen) - set(known))
     if missing:
-        dialect = postgresql if tx.is_postgres else sqlite
         promises, tickets = [], []
         for external in missing:
             received_at, history = first_seen[external]
@@ -121,8 +123,8 @@ def ensure_tickets(tx: Transaction, tenant: int, connection: int, first_seen: Ma
                 }
             )
         # the unique ticket decides a race; the loser's promise is never referenced and goes at once
-        tx.connection().execute(dialect.insert(Promise), promises)
-        tx.connection().execute(dialect.insert(Ticket).on_conflict_do_nothing(index_elements=["tenant_id", "connection_id", "external_id"]), tickets)
+        insert_rows(tx, PROMISES, promises)
+        insert_rows(tx, TICKETS, tickets, known=("tenant_id", "connection_id", "external_id"))
         known = find_tickets(tx, tenant, connection, first_seen)
         used = {promise for _, promise in known.values()}
         lost = [p["id"] for p in promises if p["id"] not in used]
@@ -183,28 +185,14 @@ _PROMISE_COLUMNS = ("next_transition_at", "book_revision", "open", "history", "h
 _TICKET_COLUMNS = tuple(c.key for c in Ticket.__table__.columns if c.key not in ("tenant_id", "id", "connection_id", "external_id", "promise_id"))
 
 
-def _updater(table: Any, columns: Sequence[str]) -> Any:
-    return (
-        update(table)
-        .where(table.tenant_id == bindparam("b_tenant"), table.id == bindparam("b_id"))
-        .values({c: bindparam(f"b_{c}", type_=getattr(table, c).type) for c in columns})
-    )
-
-
-_WRITE_PROMISE = _updater(Promise, _PROMISE_COLUMNS)
-_WRITE_TICKET = _updater(Ticket, _TICKET_COLUMNS)
-
-
 def write_promises(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Update promises set-wise; each row has `id` and every changing column."""
-    if rows:
-        tx.connection().execute(_WRITE_PROMISE, [{"b_tenant": tenant, "b_id": r["id"], **{f"b_{c}": r[c] for c in _PROMISE_COLUMNS}} for r in rows])
+    update_rows(tx, PROMISES, tenant, rows, _PROMISE_COLUMNS)
 
 
 def write_tickets(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Update ticket mirrors set-wise; each row has `id` and every mirrored column."""
-    if rows:
-        tx.connection().execute(_WRITE_TICKET, [{"b_tenant": tenant, "b_id": r["id"], **{f"b_{c}": r[c] for c in _TICKET_COLUMNS}} for r in rows])
+    update_rows(tx, TICKETS, tenant, rows, _TICKET_COLUMNS)
 
 
 def tickets_of(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Ticket]:

@@ -1,6 +1,7 @@
 """Clients for page tests."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,19 @@ def page_settings(url: str, folder: Path) -> Settings:
 
 
 @pytest.fixture
-def world(database_url: str, tmp_path: Path) -> World:
+def world(database_url: str, tmp_path: Path) -> Iterator[World]:
     """A company in the middle of its day, on each database."""
-    return full_world(page_settings(database_url, tmp_path))
+    world = full_world(page_settings(database_url, tmp_path))
+    yield world
+    world.runtime.database.engine.dispose()
 
 
 @pytest.fixture
-def small_world(sqlite_url: str, tmp_path: Path) -> World:
+def small_world(sqlite_url: str, tmp_path: Path) -> Iterator[World]:
     """A tenant with people and nothing else."""
-    return empty_world(page_settings(sqlite_url, tmp_path))
+    world = empty_world(page_settings(sqlite_url, tmp_path))
+    yield world
+    world.runtime.database.engine.dispose()
 
 
 def app_of(world: World) -> Flask:

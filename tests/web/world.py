@@ -104,7 +104,7 @@ def event(kind: str, key: str, ticket: str, when: str, **more: Any) -> dict[str,
 CUSTOMER, AGENT = {"id": "u-1", "role": "customer"}, {"id": "a-7", "role": "agent"}
 
 
-def empty_world(settings: Settings, *, one_time: bool = False) -> World:
+def empty_world(settings: Settings) -> World:
     """A tenant with an admin, an auditor, and nothing else."""
     runtime = build(settings, connectors=(ZendeskConnector(), TestableGeneric(clock=lambda: NOW / 1e6)), queue=SilentQueue())
     runtime.clock = lambda: NOW  # type: ignore[method-assign]
@@ -112,7 +112,7 @@ def empty_world(settings: Settings, *, one_time: bool = False) -> World:
     password = hash_password(PASSWORD)
     with runtime.database.transaction() as tx:
         world.tenant = add_tenant(tx, "Acme Support", at("2026-10-01T08:00:00"))
-        add_person(tx, world.tenant, "kim@example.com", "Kim Lee", "admin", password, NOW, one_time=one_time)
+        add_person(tx, world.tenant, "kim@example.com", "Kim Lee", "admin", password, NOW, one_time=False)
         add_person(tx, world.tenant, "ula@example.com", "Ula Audit", "auditor", password, NOW, one_time=False)
     return world
 

@@ -1,0 +1,155 @@
+"""The pages in a real browser: nothing is refused by the content policy, phones do not scroll sideways, all works without JavaScript."""
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from tests.conftest import chromium
+from tests.web.conftest import app_of, page_settings
+from tests.web.world import PASSWORD, full_world
+
+pytestmark = pytest.mark.browser
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+PAGES = (
+    "/sla",
+    "/tickets",
+    "/tickets?state=all",
+    "/alerts",
+    "/policies",
+    "/policies/new",
+    "/calendars",
+    "/calendars/new",
+    "/connections",
+    "/connections/new",
+    "/connections/new/zendesk",
+    "/deliveries",
+    "/outbox",
+    "/health-page",
+    "/me",
+)
+DETAILS = {"/tickets?state=all": r"/tickets/\d+", "/policies": r"/policies/\d+", "/calendars": r"/calendars/\d+", "/connections": r"/connections/\d+", "/deliveries": r"/deliveries/\d+"}  # fmt: skip  # noqa: E501
+
+
+@pytest.fixture
+def address(sqlite_url: str, tmp_path: Path) -> Iterator[str]:
+    """A served company in the middle of its day."""
+    world = full_world(page_settings(sqlite_url, tmp_path))
+    server = make_server("127.0.0.1", 0, app_of(world), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    world.runtime.database.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+        yield launched
+        launched.close()
+
+
+def signed_in(context: BrowserContext, address: str) -> Page:
+    """A page of somebody who came in through the form."""
+    page = context.new_page()
+    page.goto(f"{address}/login")
+    page.fill("#f-email", "kim@example.com")
+    page.fill("#f-password", PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/sla")
+    return page
+
+
+def every_page(page: Page, address: str) -> list[str]:
+    """The lists and every first detail page."""
+    paths = list(PAGES)
+    for listing, pattern in DETAILS.items():
+        page.goto(address + listing)
+        paths += sorted(set(re.findall(f'href="({pattern})"', page.content())))[:2]
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme", "scripts"),
+    [
+        pytest.param(1280, "light", True, id="desk"),
+        pytest.param(390, "dark", True, id="phone in the dark"),
+        pytest.param(390, "light", False, id="phone without JavaScript"),
+    ],
+)
+def test_every_page_shows_itself(browser: Browser, address: str, width: int, scheme: str, scripts: bool) -> None:
+    with browser.new_context(
+        viewport={"width": width, "height": 844}, color_scheme=scheme, java_script_enabled=scripts, timezone_id="Europe/Berlin"
+    ) as context:  # type: ignore[arg-type]
+        page = signed_in(context, address)
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(f"{page.url}: {message.text}") if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+        for path in every_page(page, address):
+            answer = page.goto(address + path)
+            assert answer is not None
+            assert answer.ok, path
+            assert page.locator("h1").count() == 1, path
+            box = page.locator("main").bounding_box()
+            assert box is not None
+            if scripts:
+                assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), f"{path} scrolls sideways at {width}"
+                assert page.evaluate("document.documentElement.dataset.bsTheme") == scheme
+        assert complaints == []
+
+
+def test_the_zone_of_the_browser_is_used(browser: Browser, address: str) -> None:
+    with browser.new_context(timezone_id="America/New_York") as context:
+        page = signed_in(context, address)
+        assert page.locator(".zone").inner_text().replace("\u00a0", " ") == "08:32 America/New_York"
+
+
+def test_a_policy_is_saved_and_a_breach_explained_without_javascript(browser: Browser, address: str) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = signed_in(context, address)
+        page.get_by_role("link", name="Policies").click()
+        page.get_by_role("link", name="Gold").click()
+        page.get_by_label("Resolution, P1").fill("6")
+        page.get_by_role("button", name="Save as a new version").click()
+        assert "no unit" in page.get_by_role("alert").inner_text()
+        page.get_by_label("Resolution, P1").fill("6h")
+        page.get_by_role("button", name="Save as a new version").click()
+        assert "Saved as version 2" in page.get_by_role("status").inner_text()
+        page.get_by_role("link", name="Tickets").click()
+        page.get_by_role("link", name="Breached").click()
+        page.get_by_role("link", name="#4812").click()
+        assert "Resolution breached" in page.locator(".clock-sentence").first.inner_text()
+        assert page.get_by_role("img", name="Resolution clock").is_visible()
+
+
+def test_fragments_are_refreshed_and_time_ticks(browser: Browser, address: str) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.clock.install()
+        page.goto(f"{address}/login")
+        page.fill("#f-email", "kim@example.com")
+        page.fill("#f-password", PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/sla")
+        left = page.locator("[data-left]").first
+        before = left.inner_text()
+        page.clock.run_for(2000)
+        assert left.inner_text() != before
+        with page.expect_response(lambda answer: answer.request.headers.get("x-fragment") == "overview"):
+            page.clock.run_for(2000)

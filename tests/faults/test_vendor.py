@@ -1,0 +1,348 @@
+"""A helpdesk that misbehaves, counted at its own side: whatever happens to a call, it lands once, or it is failed and shown. Time is given."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from connectors.http import Http
+from sla_plugin.settings import Settings
+from tests.journeys.foreign_desk import ANNA, ROBOT, Fault, ForeignDesk
+from tests.plant import SECOND, Plant, instant
+
+ONCE = {"raises": 1, "comments": 1, "assigns": 1}
+NOTHING = {"raises": 0, "comments": 0, "assigns": 0}
+DUE = instant("2026-11-16T10:00")
+
+
+class World:
+    """The product with time given, a ticket whose first response is due at 10:00, and the helpdesk it lives in."""
+
+    def __init__(self, settings: Settings, *, audits: bool = True, read_timeout: float = 5.0) -> None:
+        self.plant = Plant(settings, http=Http(read_timeout=read_timeout, allow_private=True))
+        self.desk = ForeignDesk(audits=audits, clock=lambda: self.plant.now / 1e6)
+        self.desk.__enter__()
+        self.zendesk = self.plant.connect(
+            "desk", "zendesk", base_url=self.desk.url, email=self.desk.email, facts={"user_id": str(ROBOT)}, assignee=str(ROBOT),
+            sealed_token=self.plant.outside.sealer.seal(self.desk.token),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self.desk.__exit__()
+        self.plant.close()
+
+    def breach(self, **ticket: Any) -> int:
+        """A ticket that is breached, its commands waiting; a moment after 10:00."""
+        self.plant.policy(targets={"first_response": "1h"})
+        number = self.desk.open_ticket(**ticket)
+        self.hear()
+        self.plant.pass_time(DUE + SECOND // 5)
+        return number
+
+    def hear(self, *, again: bool = False, backwards: bool = False) -> None:
+        """Take in the webhooks the desk has for us."""
+        waiting = [*self.desk.webhooks]
+        self.desk.webhooks.clear()
+        for round_ in range(2 if again else 1):
+            for webhook in reversed(waiting) if backwards else waiting:
+                self.plant.deliver(body=webhook.body, connection=self.zendesk, key=f"{webhook.invocation}-{round_}")
+        self.plant.apply()
+
+    def send(self, after: float = 0.0) -> None:
+        """Drain the outbox, `after` seconds later."""
+        self.plant.now += round(after * SECOND)
+        self.plant.send()
+
+    def call(self, number: int = -1) -> dict[str, Any]:
+        return self.plant.rows("call")[number]
+
+    def states(self, table: str) -> list[str]:
+        return [row["state"] for row in self.plant.rows(table)]
+
+    def clocks(self) -> list[dict[str, Any]]:
+        """What no write of ours may move."""
+        moved_by_nobody = ("metric", "cycle", "phase", "target", "started_at", "stopped_at", "deadline_at", "breached_at", "warning_at", "critical_at")
+        return [{name: row[name] for name in moved_by_nobody} for row in self.plant.rows("clock")]
+
+
+@pytest.fixture
+def make(settings: Settings) -> Iterator[Callable[..., World]]:
+    made: list[World] = []
+
+    def world(**options: Any) -> World:
+        made.append(World(settings, **options))
+        return made[-1]
+
+    yield world
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def world(make: Callable[..., World]) -> World:
+    return make()
+
+
+AUDITS = pytest.mark.parametrize("audits", [True, False], ids=["audits", "no audits"])
+
+
+def test_nothing_goes_wrong(world: World) -> None:
+    ticket = world.breach()
+    world.send()
+    assert (world.desk.count(ticket), world.states("call")) == (ONCE, ["sent"])
+    assert set(world.states("command")) == {"sent"}
+    world.send(100)
+    assert len(world.desk.applied) == 1
+
+
+# --- no answer -------------------------------------------------------------------------------------------------------
+LOST = {
+    "answer lost": Fault(answers=False),
+    "never arrived": Fault(applies="never", answers=False),
+    "lands after its retry": Fault(applies="late", answers=False),
+}
+
+
+@AUDITS
+@pytest.mark.parametrize("fault", LOST)
+def test_a_write_without_an_answer_counts_once(make: Callable[..., World], audits: bool, fault: str) -> None:
+    world = make(audits=audits)
+    ticket = world.breach()
+    world.desk.faults.append(LOST[fault])
+    world.send()
+    assert (world.call()["state"], bool(world.call()["unknown"]), world.call()["tries"]) == ("waiting", True, 1)
+    assert set(world.states("command")) == {"calling"}
+    world.send(2)
+    world.desk.land_late()
+    assert (world.call()["state"], bool(world.call()["unknown"])) == ("sent", False)
+    assert set(world.states("command")) == {"sent"}
+    world.hear()
+    world.send(100)
+    assert world.desk.count(ticket) == ONCE
+
+
+@AUDITS
+def test_a_write_that_lands_between_the_look_and_the_retry_counts_once(make: Callable[..., World], audits: bool) -> None:
+    world = make(audits=audits)
+    ticket = world.breach()
+    world.desk.faults += [Fault(applies="late", answers=False), Fault(applies="never", answers=False), Fault()]
+    world.send()
+    world.send(2)  # looked, found nothing, sent again: lost, too
+    world.desk.land_late()  # the first arrives
+    world.send(4)
+    assert (world.call()["state"], world.desk.count(ticket)) == ("sent", ONCE)
+
+
+@AUDITS
+@pytest.mark.parametrize("echo", [True, False], ids=["echo heard", "no echo"])
+@pytest.mark.parametrize("fault", LOST)
+def test_a_comment_alone_counts_once(make: Callable[..., World], audits: bool, echo: bool, fault: str) -> None:
+    """The second breach of a ticket writes only a comment: nothing in the ticket tells whether it landed, but its echo, and the time it changed."""
+    world = make(audits=audits)
+    ticket = world.breach(priority="urgent", assignee=ANNA, status="open")
+    assert [c["kind"] for c in world.plant.rows("command")] == ["add_comment"]
+    world.desk.faults.append(LOST[fault])
+    world.send()
+    if echo:
+        world.hear()
+    world.send(2)
+    world.desk.land_late()
+    world.hear()
+    world.send(10)
+    assert world.desk.count(ticket) == {"raises": 0, "comments": 1, "assigns": 0}
+    assert world.states("call")[-1] == "sent"
+    assert set(world.states("command")) == {"sent"}
+
+
+@AUDITS
+def test_a_comment_lost_within_the_second_of_the_last_change_counts_once(make: Callable[..., World], audits: bool) -> None:
+    """The stamp has whole seconds: a write within the second of the last change leaves it as it was, so that a repeat would be taken."""
+    world = make(audits=audits)
+    ticket = world.breach(priority="urgent", assignee=ANNA, status="open")
+    world.desk.change(ticket, status="pending")  # in this very second
+    world.desk.faults.append(LOST["answer lost"])
+    world.send()
+    for _ in range(3):
+        world.send(2)
+    assert world.desk.count(ticket)["comments"] == 1
+    assert world.states("call")[-1] == "sent"
+
+
+def test_a_slow_helpdesk_is_left_after_the_timeout(make: Callable[..., World]) -> None:
+    world = make(read_timeout=0.3)
+    ticket = world.breach()
+    gate = threading.Event()
+    world.desk.faults.append(Fault(after=lambda: gate.wait(5)))
+    world.send()
+    assert (world.call()["state"], bool(world.call()["unknown"])) == ("waiting", True)
+    assert "did not answer in time" in world.call()["reason"]
+    gate.set()
+    world.send(2)
+    assert (world.call()["state"], world.desk.count(ticket), len(world.desk.refused)) == ("sent", ONCE, 0)
+
+
+# --- answers that say no ---------------------------------------------------------------------------------------------
+def test_429_pauses_the_connection_as_long_as_it_says(world: World) -> None:
+    other = world.desk.open_ticket()
+    ticket = world.breach()
+    world.desk.faults += [Fault(status=429, retry_after=7)] * 2
+    world.send()
+    assert {c["state"] for c in world.plant.rows("call")} == {"waiting"}
+    assert not any(c["unknown"] for c in world.plant.rows("call")), "a refused request did nothing"
+    refused = len(world.desk.refused)
+    world.send(6)
+    assert (len(world.desk.refused), world.desk.applied) == (refused, [])
+    world.desk.faults.clear()
+    world.send(2)
+    assert [world.desk.count(t) for t in (ticket, other)] == [ONCE, ONCE]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_5xx_is_tried_again_after_a_look(world: World, status: int) -> None:
+    ticket = world.breach()
+    world.desk.faults += [Fault(status=status), Fault(status=status)]
+    world.send()
+    assert (world.call()["state"], world.call()["status"], bool(world.call()["unknown"])) == ("waiting", status, True)
+    world.send(2)
+    assert world.desk.applied == []
+    world.send(4)
+    assert (world.call()["state"], world.call()["tries"], world.desk.count(ticket)) == ("sent", 3, ONCE)
+
+
+def test_a_helpdesk_that_stays_broken_fails_the_call_which_may_be_retried(world: World) -> None:
+    ticket = world.breach()
+    world.desk.faults += [Fault(status=503)] * 10
+    for _ in range(12):
+        world.send(400)
+    assert (world.call()["state"], world.call()["tries"], world.call()["status"]) == ("failed", 10, 503)
+    assert set(world.states("command")) == {"failed"}
+    assert all("in trouble (503)" in c["reason"] for c in world.plant.rows("command"))
+    assert world.desk.count(ticket) == NOTHING
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_reading_first_may_fail_as_well(world: World, failures: int) -> None:
+    ticket = world.breach()
+    world.desk.read_faults += [503] * failures
+    for _ in range(failures):
+        world.send(5)
+        assert (world.call()["state"], world.call()["frozen"], bool(world.call()["unknown"])) == ("waiting", None, False)
+    world.send(10)
+    assert (world.call()["state"], world.desk.count(ticket)) == ("sent", ONCE)
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "refused the token (401)"), (403, "(403)"), (404, "(404)"), (422, "refused the values (422)")])
+def test_a_refusal_for_good_fails_at_once_and_is_shown(world: World, status: int, said: str) -> None:
+    ticket = world.breach()
+    world.desk.faults.append(Fault(status=status))
+    clocks = world.clocks()
+    world.send()
+    assert (world.call()["state"], world.call()["status"], world.call()["tries"]) == ("failed", status, 1)
+    assert said in world.call()["reason"]
+    assert [(c["state"], said in c["reason"]) for c in world.plant.rows("command")] == [("failed", True)] * len(world.states("command"))
+    world.send(500)
+    assert (world.desk.count(ticket), len(world.desk.refused)) == (NOTHING, 1)
+    assert world.clocks() == clocks
+    assert [t["priority_word"] for t in world.plant.rows("ticket")] == ["NORMAL"], "the mirror shows what the helpdesk has"
+
+
+def test_a_closed_ticket_is_left_alone(world: World) -> None:
+    ticket = world.breach()
+    world.desk.change(ticket, status="closed")
+    world.send()
+    assert (world.call()["state"], world.call()["status"], world.desk.count(ticket)) == ("failed", 422, NOTHING)
+    assert "closed prevents ticket update" in world.call()["reason"]
+
+
+def test_a_ticket_that_is_gone(world: World) -> None:
+    ticket = world.breach()
+    del world.desk.tickets[ticket]
+    world.send()
+    assert (world.call()["state"], world.call()["status"]) == ("failed", 404)
+
+
+# --- somebody else was faster ------------------------------------------------------------------------------------------
+BY_ANNA: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
+    "a comment": ({"comment": {"body": "I look at it", "public": False}}, ONCE),
+    "the priority": ({"priority": "urgent"}, {"raises": 0, "comments": 1, "assigns": 1}),
+    "the assignee": ({"assignee_id": ANNA}, {"raises": 1, "comments": 1, "assigns": 0}),
+    "priority and assignee": ({"priority": "low", "assignee_id": ANNA}, {"raises": 0, "comments": 1, "assigns": 0}),
+}
+
+
+@AUDITS
+@pytest.mark.parametrize("change", BY_ANNA)
+def test_409_carries_what_still_holds_and_the_comment_always(make: Callable[..., World], audits: bool, change: str) -> None:
+    world = make(audits=audits)
+    members, expected = BY_ANNA[change]
+    ticket = world.breach()
+
+    def interfere(number: int) -> None:
+        world.desk.change(number, **members)
+
+    world.desk.between = interfere
+    world.send()
+    assert (world.call(0)["state"], world.call(0)["status"]) == ("superseded", 409)
+    world.send(2)
+    assert world.states("call") == ["superseded", "sent"]
+    assert world.desk.count(ticket) == expected
+    overtaken = [c["kind"] for c in world.plant.rows("command") if c["state"] == "overtaken"]
+    assert len(overtaken) == 2 - expected["raises"] - expected["assigns"]
+    assert all(c["reason"] for c in world.plant.rows("command") if c["state"] == "overtaken")
+    world.hear()
+    world.send(100)
+    assert world.desk.count(ticket) == expected
+
+
+@AUDITS
+def test_answer_lost_then_changed_by_somebody(make: Callable[..., World], audits: bool) -> None:
+    world = make(audits=audits)
+    ticket = world.breach()
+    world.desk.faults.append(Fault(answers=False))
+    world.send()
+    world.plant.now += SECOND
+    world.desk.change(ticket, comment={"body": "Thanks", "public": True})
+    world.send(1)
+    world.send(5)
+    assert (world.desk.count(ticket), world.states("call")) == (ONCE, ["sent"])
+
+
+# --- our own words coming back -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("heard", ["before the answer", "after the answer"])
+@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("backwards", [False, True], ids=["in order", "backwards"])
+def test_echoes_move_no_clock(world: World, heard: str, again: bool, backwards: bool) -> None:
+    world.plant.policy(targets={"first_response": {"P1": "30m", "P2": "1h", "P0": "5m"}, "resolution": {"P2": "8h", "P1": "1h30m", "P0": "10m"}}, name="P")
+    ticket = world.desk.open_ticket()
+    world.hear()
+    world.plant.pass_time(DUE + SECOND // 5)
+    clocks = world.clocks()
+    alerts = world.plant.rows("alert")
+    if heard == "before the answer":
+        world.desk.faults.append(Fault(after=lambda: world.hear(again=again, backwards=backwards)))
+    world.send()
+    world.plant.now += SECOND
+    world.hear(again=again, backwards=backwards)
+    assert world.desk.count(ticket) == ONCE
+    assert world.clocks() == clocks
+    assert world.plant.rows("alert") == alerts
+    echoes = [e for e in world.plant.rows("event") if e["actor_id"] == str(ROBOT)]
+    assert len(echoes) == 4, "priority, status, assignee, comment"
+    assert all(e["own"] for e in echoes)
+    (mirror,) = world.plant.rows("ticket")
+    assert (mirror["priority_word"].lower(), mirror["status_word"].lower(), mirror["assignee"]) == ("high", "open", str(ROBOT))
+    world.send(100)
+    assert len(world.desk.applied) == 1
+
+
+def test_an_agent_who_owns_the_token_still_answers(world: World) -> None:
+    """The token may belong to a working agent: what that person writes is no echo."""
+    ticket = world.breach()
+    world.send()
+    world.plant.now += 30 * SECOND
+    world.hear()
+    world.desk.change(ticket, by=ROBOT, comment={"body": "Have you tried it again?", "public": True})
+    world.hear()
+    (clock,) = world.plant.rows("clock")
+    assert clock["stopped_at"] == world.plant.now
