@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from flask import Flask
 
@@ -35,6 +36,7 @@ class Runtime:
         self.settings = settings
         self.database = database
         self.outside = outside
+        self.parts: Callable[[], Mapping[str, Any]] | None = None  # health by part; set by the supervisor, which knows its children
 
     @staticmethod
     def clock() -> int:

@@ -203,6 +203,10 @@ class Connector(Protocol):
         """Pure and tolerant. Raises DeliveryUnreadable with a sentence that names field and value."""
         ...
 
+    def sample(self, secrets: Sequence[str], at: int) -> InboundRequest:
+        """A signed delivery as the vendor would send it at `at`, unique by its key, without effect on any ticket: a test of the way in."""
+        ...
+
     def check(self, account: Account, http: Http) -> AccountFacts:
         """Prove the credentials. Raises ConnectorError when they cannot work."""
         ...

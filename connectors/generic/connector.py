@@ -59,6 +59,12 @@ class GenericConnector:
         """See `Connector.parse`."""
         return inbound.parse(request, options)
 
+    def sample(self, secrets: Sequence[str], at: int) -> InboundRequest:
+        """See `Connector.sample`: no events."""
+        body = b'{"events": []}'
+        signed = signatures.sign_standard(secrets, f"test-{at}", body, at)
+        return InboundRequest(headers={"content-type": "application/json", **signed}, body=body, received_at=at)
+
     def check(self, account: Account, http: Http) -> AccountFacts:
         """See `Connector.check`: nothing is called."""
         return outbound.check(account)

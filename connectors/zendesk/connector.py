@@ -1,10 +1,12 @@
 """The Zendesk connector as the registry lists it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from connectors import signatures
+from connectors.instants import written
 from connectors.zendesk import inbound, outbound
 from sla_plugin.ports import Account, AccountFacts, Answer, Command, Http, InboundRequest, Limits, Parsed, TicketSnapshot, Words
 
@@ -55,6 +57,13 @@ class ZendeskConnector:
     def parse(self, request: InboundRequest, options: Mapping[str, Any]) -> Parsed:
         """See `Connector.parse`."""
         return inbound.parse(request, options)
+
+    def sample(self, secrets: Sequence[str], at: int) -> InboundRequest:
+        """See `Connector.sample`: an event about nothing."""
+        body = json.dumps({"id": f"test-{at}", "type": "zen:event-type:sla_plugin.test", "time": written(at), "detail": {}, "event": {}}).encode()
+        signed = signatures.sign_zendesk(secrets[0], body, at)
+        headers = {"Content-Type": "application/json", "X-Zendesk-Webhook-Invocation-Id": f"test-{at}", **signed}
+        return InboundRequest(headers={name.lower(): value for name, value in headers.items()}, body=body, received_at=at)
 
     def check(self, account: Account, http: Http) -> AccountFacts:
         """See `Connector.check`: GET users/me."""

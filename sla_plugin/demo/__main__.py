@@ -12,6 +12,8 @@ from sla_plugin.demo.check import check
 from sla_plugin.demo.story import play
 from sla_plugin.errors import SlaPluginError
 
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--check", "checking", is_flag=True, help="Play one breach and say by exit code whether the helpdesk saw exactly what it should, in time.")
@@ -23,7 +25,7 @@ def main(checking: bool, mode: str, folder: Path) -> None:
 
     Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDINGS:
         signal.signal(number, _leave)
     try:
         if checking:
@@ -47,6 +49,8 @@ def _say(line: str) -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    for number in _ENDINGS:  # once is enough: ending takes seconds at most
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

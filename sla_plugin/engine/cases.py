@@ -1,7 +1,6 @@
 """Runs a file of worked cases through the engine: `python -m sla_plugin.engine.cases FILE`.
 
-It reads, asks and compares; every figure comes from what `evaluate` itself calls. Each failure is named with expected and got, the last line is
-`N passed, N failed`, and the exit code is 1 if anything failed.
+It reads, asks and compares; every figure comes from what `evaluate` itself calls. It names each failure and exits with 1 if there was one.
 """
 
 import json
@@ -10,159 +9,194 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sla_plugin.engine.business_time import ALWAYS, NEVER, BusinessTime, business_time
-from sla_plugin.engine.calendars import EPOCH, MICROSECOND, Calendar, resolve_local
+from sla_plugin.engine.business_time import ALWAYS, BusinessTime, business_time
+from sla_plugin.engine.calendars import Calendar, resolve_local
 from sla_plugin.engine.durations import HOUR, LONGEST, MINUTE, SECOND, badge_text
 from sla_plugin.engine.evaluate import Clock, evaluate
 from sla_plugin.engine.facts import Fact
+from sla_plugin.engine.instants import instant, iso, read_instant
+from sla_plugin.engine.metrics.definitions import METRICS as OURS
 from sla_plugin.engine.policies import Book, Policy, Target, Terms
 from sla_plugin.engine.policy_definitions import share
 from sla_plugin.errors import InvalidDefinition, SlaPluginError
 
 Case = Mapping[str, Any]
 Answers = dict[str, Any]
-# --- the words of the file -------------------------------------------------------------------------------------------
-UNITS: Final = {"seconds": SECOND, "minutes": MINUTE, "hours": HOUR}
-METRICS: Final = {"first_reply": "first_response", "first": "first_response", "frt": "first_response", "next_reply": "next_response", "update": "next_response"}
-METRICS |= {"total_resolution": "resolution", "close": "resolution", "ownership": "group_ownership", "assign": "time_to_assign", "ack": "acknowledgement"}
-WORK: Final = ("resolution", "requester_wait", "agent_work")  # these end when the ticket is done, whatever pauses others
-DONE: Final = ("solved", "resolved", "closed", "done", "completed", "fixed")
-STATUSES: Final = {"pending": "waiting_customer", "on-hold": "waiting_internal", "on_hold": "waiting_internal", "hold": "waiting_internal"}
-MODES: Final = {"carry_elapsed": "keep", "reset": "restart", "restart": "restart", "from_change_point": "from_now", "from_now": "from_now"}
-MESSAGES: Final = {"customer_comment": ("reply.public", "customer"), "agent_public_comment": ("reply.public", "agent"), "agent_comment": ("reply.public", "agent")}
+UNITS = {"seconds": SECOND, "minutes": MINUTE, "hours": HOUR}
+METRICS = {"first_reply": "first_response", "frt": "first_response", "next_reply": "next_response", "update": "next_response", "close": "resolution"}
+METRICS |= {"total_resolution": "resolution", "ownership": "group_ownership", "assign": "time_to_assign", "ack": "acknowledgement"}
+METRICS |= {f"{word}_time": metric for word, metric in [*METRICS.items(), *zip(OURS, OURS, strict=True)]}
+WORK = ("resolution", "requester_wait", "agent_work")  # these end when the ticket is done, whatever pauses others
+STATUSES = dict.fromkeys(("solved", "resolved", "closed", "done"), "resolved") | dict.fromkeys(("on-hold", "on_hold", "hold"), "waiting_internal")
+MODES = {"carry_elapsed": "keep", "reset": "restart", "from_change_point": "from_now"}
+MESSAGES = {"customer_comment": ("reply.public", "customer"), "agent_public_comment": ("reply.public", "agent")}
 MESSAGES |= {"agent_internal_note": ("note.internal", "agent"), "bot_comment": ("reply.public", "system"), "bot_public_comment": ("reply.public", "system")}
-FIELDS: Final = {"assigned": "assignee", "assign": "assignee", "assignment": "assignee"}
-PRIORITIES: Final = ("low", "normal", "high", "urgent")
 
 
-def hours_of(calendar: Case, time_zone: str) -> BusinessTime:
-    """The business time of a case's calendar. Raises InvalidDefinition where it has no open minute."""
-    definition: dict[str, Any] = {"time_zone": time_zone, "hours": "24x7" if calendar["mode"] == "24x7" else calendar["hours"]}
-    for ours, theirs in (("holidays", "holidays"), ("exceptions", "shifts"), ("breaks", "breaks")):
-        if calendar.get(theirs):
-            definition[ours] = calendar[theirs]
-    return business_time(Calendar.from_definition(definition, "calendar"))
+def _hours(case: Case) -> BusinessTime:
+    calendar = case.get("calendar", case)
+    definition = {"time_zone": case["timezone"], "hours": "24x7" if calendar["mode"] == "24x7" else calendar["hours"]}
+    dated = {ours: calendar[word] for ours, word in (("holidays", "holidays"), ("exceptions", "shifts"), ("breaks", "breaks")) if calendar.get(word)}
+    return business_time(Calendar.from_definition(definition | dated, "calendar"))
 
 
-def instant(text: str) -> int:
-    """Microseconds UTC of an instant of the file."""
-    return (datetime.fromisoformat(text) - EPOCH) // MICROSECOND
+def _amounts(targets: Case) -> dict[str, Any]:
+    """Metric -> microseconds, or a mapping of priorities to them, of keys such as next_reply_minutes."""
+    told = [(*key.rpartition("_")[::2], value) for key, value in targets.items() if key.rpartition("_")[2] in UNITS]
+    wide = [(name, {p: v * UNITS[unit] for p, v in (value if isinstance(value, Mapping) else {"*": value}).items()}) for name, unit, value in told]
+    return {METRICS.get(name, name): {priority: int(amount) for priority, amount in row.items()} for name, row in wide}
 
 
-def text(at: int | None) -> str | None:
-    """An instant as the file writes it; None for one that does not come."""
-    return None if at is None or abs(at) >= NEVER else (EPOCH + MICROSECOND * at).isoformat().replace("+00:00", "Z")
+def _clocks(metric: str, facts: Sequence[Fact], books: Sequence[Book], as_of: int) -> list[Clock]:
+    return [clock for clock in evaluate(facts, books, as_of, settle=100 * LONGEST).clocks if clock.metric == metric]
 
 
-def seconds(amount: int) -> int | float:
-    """Microseconds as the file's seconds, whole ones as an integer."""
-    return amount / SECOND if amount % SECOND else amount // SECOND
-
-
-def metric_of(word: str) -> str:
-    """Our word for a metric of the file."""
-    return METRICS.get(word.removesuffix("_time"), word.removesuffix("_time"))
-
-
-def amounts(targets: Case) -> dict[str, Any]:
-    """Metric -> microseconds, or a mapping of priorities to them."""
-    found = {}
-    for key, value in targets.items():
-        word, _, unit = key.rpartition("_")
-        if unit in UNITS:
-            found[metric_of(word)] = {w: int(v * UNITS[unit]) for w, v in value.items()} if isinstance(value, Mapping) else int(value * UNITS[unit])
-    return found
-
-
-# --- a case as what evaluate takes -----------------------------------------------------------------------------------
-class Told(NamedTuple):
-    """A case in the engine's words; `change` is the instant of the last change of promise."""
-
-    metric: str
-    facts: list[Fact]
-    books: list[Book]
-    as_of: int
-    change: int
-
-    def clocks(self, as_of: int | None = None, metric: str = "", **other: Any) -> list[Clock]:
-        """The cycles of a metric at an instant."""
-        given = self._replace(**other)
-        verdict = evaluate(given.facts, given.books, given.as_of if as_of is None else as_of, settle=100 * LONGEST)
-        return [clock for clock in verdict.clocks if clock.metric == (metric or self.metric)]
-
-
-def tell(case: Case, percent: int = 80, **options: Any) -> Told:
-    """A case in the engine's words."""
-    promised = amounts(case.get("targets", {})) or {"resolution": LONGEST}
-    metric = metric_of(case.get("metric") or ("group_ownership" if case["op"] == "ownership" else next(iter(promised))))
-    promised = {metric if name == "any" or len(promised) == 1 else name: value for name, value in promised.items()}
-    events = [{"status": "open", **e} if e["type"] == "created" else e for e in case["events"]]
+def _tell(case: Case, percent: int = 80, **options: Any) -> tuple[str, list[Fact], list[Book], int]:
+    """A case in the engine's words: its metric, facts, books, and the instant of its last event."""
+    told = _amounts(case.get("targets", {})) or {"resolution": {"*": LONGEST}}
+    promised = {"resolution": told["before"]} if "before" in told else told
+    metric = METRICS.get(word := case.get("metric") or ("group_ownership" if case["op"] == "ownership" else next(iter(promised))), word)
+    promised = {metric if len(promised) == 1 else name: row for name, row in promised.items()}
+    events, pauses = list(case["events"]), [str(word).lower() for word in case.get("pause_statuses", ())]
     if not any(event["type"] == "created" for event in events) and metric != "group_ownership":
         events.append({"type": "created", "at": min(event["at"] for event in events)})
-    facts = [fact_of(event, metric, case.get("pause_statuses", ())) for event in events if event["type"] not in ("schedule", "policy_target_change", "policy_change")]
-    if "pause_statuses" in case or metric not in ("requester_wait", "agent_work", "pausable_update"):
-        options["pause_in"] = ["waiting_customer"] if case.get("pause_statuses") else []
-    if "reopen" in case:
-        options["reopens"] = case["reopen"]
-    hours, books = hours_of(case["calendar"], case["timezone"]), []
+    if pauses or metric not in ("requester_wait", "agent_work", "pausable_update"):
+        options["pause_in"] = ["waiting_customer"] if pauses else []
+    definition: Answers = {"name": "case", "targets": dict.fromkeys(promised, "1h"), "on_change": MODES.get(case.get("mode", ""), case.get("mode", "keep"))}
+    definition |= {"metrics": {metric: options | ({"reopens": case["reopen"]} if "reopen" in case else {})}}
+    policy = Policy.from_definition(definition | {"applies_to": {"field": "priority", "is_not": "not_matching"}}, "case")
+    hours, books = _hours(case), list[Book]()
 
-    def add_book(since: int) -> None:
-        definition = {"name": "case", "targets": dict.fromkeys(promised, "1h"), "on_change": MODES[case.get("mode", "carry_elapsed")]}
-        definition |= {"metrics": {metric: options}, "applies_to": {"field": "priority", "is_not": "not_matching"}}
-        targets = {
-            name: {word: Target(v, case.get("business_hours", True), share(v, percent), v) for word, v in (value if isinstance(value, dict) else {"*": value}).items()}
-            for name, value in promised.items()
-        }
-        policy = replace(Policy.from_definition(definition, "case"), targets=targets)
-        books.append(Book.of(len(books) + 1, since, [Terms(1, len(books) + 1, policy, 1, 1, hours)]))
+    def add_book(at: str) -> None:
+        targets = {name: {priority: Target(v, True, share(v, percent), v) for priority, v in row.items()} for name, row in promised.items()}
+        terms = Terms(1, len(books), replace(policy, targets=targets), 1, 1, hours)
+        books.append(Book.of(len(books), instant(at), [terms]))
 
-    add_book(min(fact.at for fact in facts))
-    for event in events:
+    facts, (first, *_, last) = [], sorted([event["at"] for event in events] * 2)
+    add_book(first)
+    for event in sorted(events, key=lambda e: str(e["at"])):
         if event["type"] == "schedule":
-            hours = hours_of(case["second_calendar"], case["second_calendar"]["timezone"])
+            hours = _hours(case["second_calendar"])
         elif event["type"] in ("policy_target_change", "policy_change"):
-            promised |= dict.fromkeys(promised, next(iter(amounts({k: v for k, v in event.items() if k.startswith("to_")} or case["targets"]["after"]).values())))
+            promised = dict.fromkeys(promised, _amounts(event).get("to") or told["after"])
         else:
+            facts.append(_fact(event, metric, pauses))
             continue
-        add_book(instant(event["at"]))
-    changes = [f.at for f in facts if f.kind == "priority.changed"] + [book.since for book in books[1:]]
-    return Told(metric, facts, books, max(instant(case["as_of"]) if "as_of" in case else instant(event["at"]) for event in events), max(changes, default=0))
+        add_book(event["at"])
+    return metric, facts, books, instant(case.get("as_of", last))
 
 
-def fact_of(event: Case, metric: str, pauses: Sequence[str]) -> Fact:
-    """An event of the file as a fact; told twice it has the same key."""
-    kind = event["type"]
-    key = json.dumps({k: v for k, v in event.items() if k not in ("arrived", "duplicate")}, sort_keys=True)
-    field = FIELDS.get(kind, kind)
+def _fact(event: Case, metric: str, pauses: Sequence[str]) -> Fact:
+    kind, key = event["type"], json.dumps({k: v for k, v in event.items() if k not in ("arrived", "duplicate")}, sort_keys=True)
+    field = "assignee" if kind.startswith("assign") else kind
     sets = {name: event[name] for name in ("status", "priority", "group", "assignee") if name in event} | ({field: event["to"]} if "to" in event else {})
     if "status" in sets:
         word = str(sets["status"]).lower()
-        over = word in DONE and (metric in WORK or word not in map(str.lower, pauses))
-        held = word in map(str.lower, pauses) if pauses else None
-        sets["status"] = "resolved" if over else "waiting_customer" if held else STATUSES.get(word, "open") if held is None else "open"
+        ours = STATUSES.get(word, "waiting_customer" if word.startswith("pending") else "open")
+        held = word in pauses and not (ours == "resolved" and metric in WORK)
+        sets["status"] = "waiting_customer" if held else "open" if pauses and ours != "resolved" else ours
     told, role = MESSAGES.get(kind, ("ticket.created" if kind == "created" else f"{field}.changed", event.get("by", "customer")))
     return Fact(key=key, kind=told, at=instant(event["at"]), actor_role=role, sets=sets)
 
 
-def cycle_of(clock: Clock) -> Answers:
-    """What a case may say of one cycle."""
-    spans = [span for span in clock.spans if span.state == "on_hold" and span.terms is not None]
-    return {
-        "start": text(clock.started_at),
-        "end": text(clock.stopped_at),
-        "due_at": text(clock.deadline_at),
-        "due_at_next_open_convention": text(clock.deadline_next_open_at),
-        "elapsed_seconds": seconds(clock.elapsed),
-        "remaining_seconds": seconds((clock.target or 0) - clock.elapsed),
-        "breached": clock.breached_at is not None,
-        "met": clock.breached_at is None,
-        "breached_at": text(clock.breached_at),
-        "breach_recorded_at": text(clock.breached_at),
-        "state": {"on_hold": "paused", "cancelled": "no_sla"}.get(clock.phase, clock.phase),
-        "phase": clock.phase,
-        "group": clock.owner,
-        "paused_business_seconds": seconds(sum(span.terms.business_time.between(span.since, span.until) for span in spans if span.terms)),
-    }
+def _cycle(clock: Clock) -> Answers:
+    held = [(span.terms.business_time, span) for span in clock.spans if span.state == "on_hold" and span.terms is not None]
+    paused = sum(hours.between(span.since, span.until) for hours, span in held)
+    answers: Answers = {"start": iso(clock.started_at), "end": iso(clock.stopped_at), "group": clock.owner, "breached": clock.breached_at is not None}
+    answers |= {"due_at": iso(clock.deadline_at), "due_at_next_open_convention": iso(clock.deadline_next_open_at)}
+    answers |= {"elapsed_seconds": clock.elapsed / SECOND, "remaining_seconds": ((clock.target or 0) - clock.elapsed) / SECOND}
+    answers |= dict.fromkeys(("breached_at", "breach_recorded_at"), iso(clock.breached_at)) | {"paused_business_seconds": paused / SECOND}
+    return answers | {"state": {"on_hold": "paused", "cancelled": "no_sla"}.get(clock.phase, clock.phase)}
+
+
+def _at(case: Case, kind: str = "clock_start") -> int:
+    return next(instant(event["at"]) for event in case["events"] if event["type"] == kind)
+
+
+def _due(case: Case) -> Answers:
+    amount, days = _amounts(case["targets"]).get("any", {"*": 0})["*"], case["targets"].get("any_business_days")
+    fallback: Answers = {"chatwoot_wall_clock_fallback": iso(ALWAYS.add(_at(case), amount))}
+    try:
+        hours = _hours(case)
+    except InvalidDefinition:  # never open: we refuse it, so there is no due; Chatwoot counts around the clock instead
+        return {"due_at": None, "due_at_next_open_convention": None, **fallback}
+    due = hours.add(_at(case), amount) if days is None else hours.add_days(_at(case), days)
+    return fallback | {"due_at": iso(due), "due_at_next_open_convention": iso(hours.next_open(due)), "end_of_working_day": iso(hours.end_of_day(due))}
+
+
+def _clock(case: Case) -> Answers:
+    """The last cycle, and how it stood at other instants, under other options, before the last change of what is promised."""
+    (metric, facts, books, as_of), expect, hours = _tell(case), case["expect"], _hours(case)
+    change = max([fact.at for fact in facts if fact.kind == "priority.changed"] + [book.since for book in books[1:]], default=0)
+    unchanged = [fact for fact in facts if fact.at < change or fact.kind != "priority.changed"], books[:1], change
+    clocks, before = _clocks(metric, facts, books, as_of), _clocks(metric, *unchanged)
+    wide = _clocks(*_tell(case, agent_created=True)) if metric == "first_response" else clocks
+    rebuilt = _clocks(metric, facts, books[-1:], as_of)  # as if the last terms had always been in force
+    removed = "after_last_event" in expect  # its dues are those before the event
+    answers = _cycle((before if removed else clocks)[-1]) if clocks else Answers(due_at=None)
+    for key in (key for key, value in expect.items() if isinstance(value, Mapping) and key.endswith("_at")):
+        found = {moment: _clocks(metric, facts, books, instant(moment)) for moment in expect[key]}
+        answers[key] = {moment: _cycle(at[-1])[key.removesuffix("_at").replace("states", "state")] if at else None for moment, at in found.items()}
+    offsets = case.get("level_offsets_minutes") or [case.get("targets", {}).get("level_offset_minutes", 0)]
+    old, new = (at[-1].deadline_at if at else None for at in (before, clocks))
+    old_levels, levels = ([hours.subtract(d, -n * MINUTE) if n < 0 else hours.add(d, n * MINUTE) for n in offsets if d is not None] for d in (old, new))
+    answers |= {"due_at_before": iso(old), "due_at_after": iso(new), "levels_at": [iso(level) for level in levels]}
+    answers |= {"level_before": iso(next(iter(old_levels), None)), "level_after": iso(next(iter(levels), None))}
+    first = next((event["priority"] for event in case["events"] if "priority" in event), 0)
+    answers["priority_after"] = {moment: first + sum(level <= instant(moment) for level in levels) for moment in expect.get("priority_after", ())}
+    answers |= {"cycles": [_cycle(clock) for clock in clocks], "after_last_event": _cycle(clocks[-1])["state"] if clocks else "no_sla"}
+    answers |= {"after_forced_reconstruct_breached": any(clock.breached_at is not None for clock in rebuilt), "sla_activated_standard": bool(clocks)}
+    answers |= {"sla_activated_with_advanced_setting": bool(wide), "metric_elapsed_seconds": wide[-1].elapsed / SECOND if wide else None}
+    answers |= {"cumulative_elapsed_seconds": answers.get("elapsed_seconds"), "zammad_reports": iso(new // MINUTE * MINUTE) if new else None}
+    answers |= {"zendesk_last_schedule_elapsed_seconds": rebuilt[-1].elapsed / SECOND if rebuilt else None}
+    answers |= {percent: iso(_clocks(*_tell(case, int(percent)))[-1].warning_at) for percent in expect if percent.isdigit()}
+    others = {name: _clocks(name, *(unchanged if removed else (facts, books, as_of))) for name in books[0].metrics}
+    return answers | {f"{name}_due_at": iso(found[-1].deadline_at) for name, found in others.items() if found}
+
+
+OPS: Mapping[str, Callable[[Case], Answers]] = {
+    **dict.fromkeys(("due", "due_days", "due_fallback"), _due),
+    **dict.fromkeys(("clock", "ownership", "percent", "escalation", "swap", "schedule_change"), _clock),
+    "elapsed": lambda case: {"elapsed_seconds": _hours(case).between(_at(case), _at(case, "clock_stop")) / SECOND},
+    "before": lambda case: {"at": iso(_hours(case).subtract(_at(case, "anchor"), _amounts(case["targets"])["any"]["*"]))},
+    "open_intervals": lambda case: {"intervals": [[iso(a), iso(b)] for a, b in _hours(case).open_intervals(_at(case, "from"), _at(case, "until"))]},
+    "resolve_local": lambda case: {"at": iso(resolve_local(ZoneInfo(case["timezone"]), datetime.fromisoformat(case["events"][0]["local"])))},
+    "badge": lambda case: {amount: badge_text(int(amount) * SECOND) for amount in case["expect"]},
+}
+
+
+def run_case(case: Case) -> str:
+    """Answer one case and compare all that it expects: what is wrong, nothing if it passed."""
+    try:
+        got = OPS[case["op"]](case)
+        answers = [(key, wanted, got.get(key, "no such answer")) for key, wanted in case["expect"].items()]
+        return "; ".join(f"{key}: expected {wanted!r}, got {answer!r}" for key, wanted, answer in answers if not _fits(wanted, answer))
+    except (SlaPluginError, LookupError, StopIteration, ArithmeticError, TypeError, ValueError) as error:
+        return f"op {case.get('op')!r}: expected {case.get('expect')!r}, got {type(error).__name__}: {error}"
+
+
+def _fits(wanted: Any, got: Any) -> bool:
+    """Whether an answer says all that is wanted; instants by their value, not by how they are written."""
+    if isinstance(wanted, Mapping):
+        return isinstance(got, Mapping) and all(key in got and _fits(value, got[key]) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(got, list) and len(wanted) == len(got) and all(map(_fits, wanted, got))
+    return bool(wanted == got) or (isinstance(wanted, str) and read_instant(wanted) == read_instant(got) is not None)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the file named by the only argument; the exit code."""
+    if len(arguments) != 1:
+        print("usage: python -m sla_plugin.engine.cases FILE", file=sys.stderr)
+        return 2
+    cases = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    failures = [f"FAILED {case.get('id', '?')}: {wrong}" for case in cases if (wrong := run_case(case))]
+    print(*failures, f"{len(cases) - len(failures)} passed, {len(failures)} failed", sep="\n")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

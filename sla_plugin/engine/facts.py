@@ -5,12 +5,12 @@ An event keeps the helpdesk's words; `translate` reads them through a connection
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from sla_plugin.engine.instants import read_instant
+
 DONE = frozenset({"resolved", "closed", "cancelled"})
 STATUSES = ("open", "assigned", "in_progress", "waiting_customer", "waiting_internal", "resolved", "closed", "cancelled")
 PRIORITIES = ("P0", "P1", "P2", "P3")  # most urgent first
@@ -65,17 +65,6 @@ def known_word(words: Mapping[str, str], word: Any) -> str | None:
     return words.get(str(word).strip().lower())
 
 
-def _instant(value: Any) -> int | None:
-    """Microseconds UTC of an ISO instant with offset; None for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return (moment - EPOCH) // timedelta(microseconds=1) if moment.tzinfo is not None else None
-
-
 def _ours(values: Mapping[str, Any], status: Mapping[str, str], priority: Mapping[str, str], unset_priority: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, value in values.items():
@@ -89,7 +78,7 @@ def _ours(values: Mapping[str, Any], status: Mapping[str, str], priority: Mappin
         elif name == "tags":
             out["tags"] = tuple(value) if isinstance(value, (list, tuple)) else tuple(str(value).split()) if value else ()
         elif name == "created_at":
-            out["created_at"] = _instant(value)
+            out["created_at"] = read_instant(value)
         elif name == "custom_fields" and isinstance(value, Mapping):
             out.update({f"custom.{k}": v for k, v in value.items()})
         else:

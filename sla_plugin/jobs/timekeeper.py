@@ -40,12 +40,14 @@ class Timekeeper:
 
     def run(self, stop: threading.Event) -> None:
         """Keep time until `stop` is set. A database that is gone is waited for."""
+        # the alarm speaks to the driver itself, whose errors nobody translates
+        gone = (SQLAlchemyError, self.database.engine.dialect.loaded_dbapi.Error, OSError, TimeoutError)
         while not stop.is_set():
             try:
                 with _Alarm(self.database) as alarm:
                     while not stop.is_set():
                         self.step(stop, alarm)
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except gone as error:
                 log.warning("timekeeper waits for the database", error=type(error).__name__)
                 stop.wait(0.5)
 

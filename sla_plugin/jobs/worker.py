@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from rq import SimpleWorker
 from rq.exceptions import StopRequested
@@ -19,13 +20,15 @@ from sla_plugin.jobs.queue import connect
 log = logging.getLogger("sla_plugin.worker")
 
 LEASE = 30  # seconds RQ believes a silent worker alive; it listens in turns of half of that
-RECONNECT = 2.0  # seconds between two tries to reach Redis, at most
+WITHOUT_REDIS = 1.0  # seconds between two looks into SQL while Redis is gone
+
+
+class RedisLost(StopRequested):
+    """Redis is gone for more than a moment."""
 
 
 class DrainWorker(SimpleWorker):
     """RQ's worker without what we do not use: no remote commands (a thread less), no signal handlers of its own."""
-
-    max_connection_wait_time = RECONNECT
 
     def __init__(self, queue: str, redis: "Redis") -> None:
         super().__init__([queue], connection=redis, serializer=JSONSerializer, worker_ttl=LEASE, log_job_description=False)
@@ -39,6 +42,13 @@ class DrainWorker(SimpleWorker):
     def unsubscribe(self) -> None:
         """No remote commands."""
 
+    def heartbeat(self, *arguments: Any, **options: Any) -> None:
+        """RQ would wait for Redis here and do nothing else; we go back to `work`, which looks into SQL meanwhile. Raises RedisLost."""
+        try:
+            super().heartbeat(*arguments, **options)
+        except RedisConnectionError as problem:
+            raise RedisLost from problem
+
     def end(self) -> None:
         """End after the current job; called from a signal handler, hence without a word to Redis. Raises StopRequested while waiting."""
         if self.get_state() == WorkerStatus.BUSY:
@@ -50,7 +60,7 @@ class DrainWorker(SimpleWorker):
 def work(queue: str, redis_url: str, runtime: tasks.Drains) -> None:
     """Work on `queue` until SIGTERM or SIGINT; the job under way is finished first.
 
-    Whatever a wake would have said is looked up in SQL at the start and after Redis was lost in the middle of a job; else the timekeeper's look repeats it.
+    Whatever a wake would have said is looked up in SQL at the start and, while Redis is gone, every second; else the timekeeper's look repeats it.
     """
     tasks.bind(runtime)
     stop = threading.Event()
@@ -71,13 +81,13 @@ def work(queue: str, redis_url: str, runtime: tasks.Drains) -> None:
                 listening.append(DrainWorker(queue, connect(redis_url)))
                 if not stop.is_set():
                     listening[0].work(logging_level="WARNING")
+            except (RedisLost, RedisError, OSError) as problem:
+                log.warning("Redis does not answer (%s); looking for work without it", problem)
             except StopRequested:
                 break
-            except (RedisError, OSError) as problem:
-                log.warning("Redis does not answer (%s); trying again", problem)
             finally:
                 listening.clear()
-            stop.wait(1.0)
+            stop.wait(WITHOUT_REDIS)
     finally:
         for number, handler in previous:
             signal.signal(number, handler)

@@ -96,7 +96,7 @@ def clock_picture(
     lines = sorted(ruler.x(m.at) for m in marks)
     parts = [_segment(piece, ruler, ident, lines) for piece in pieces]
     parts += [_dots(events, ruler, pieces[0].since, pieces[-1].until)]
-    parts += [_axis(pieces, ruler, say)]
+    parts += [_axis(pieces, ruler, say, now if is_open else None)]
     parts += _drawn_marks(marks, ruler)
     words = {"ident": ident, "title": title, "sentence": sentence}
     head = Markup(
@@ -135,12 +135,12 @@ def _pieces(clock: Clock, segments: Sequence[Segment], now: int, is_open: bool, 
         pieces = _merged(pieces)
     if is_open and clock.phase == "running" and clock.deadline_at is not None and clock.deadline_at > now:
         hours = clock.terms.business_time if clock.business and clock.terms is not None else None
-        stretches = [(now, clock.deadline_at, "open")] if hours is None else [(s.start, s.end, s.state) for s in hours.segments(now, clock.deadline_at)]
-        for since, until, state in stretches:
-            kind = "coming" if state == "open" else "coming_closed"
-            pieces.append(_Piece(since, until, kind, f"{_WORDS[kind]} · {say(since)} – {say(until)}"))
+        stretches = [(now, clock.deadline_at, "open", None)] if hours is None else list(hours.segments(now, clock.deadline_at))
+        for since, until, state, name in stretches:
+            kind = {"open": "coming", "closed": "coming_closed"}.get(state, state)
+            pieces.append(_Piece(since, until, kind, f"{_WORDS[kind]}{f' ({name})' if name else ''} · {say(since)} – {say(until)}", name))
     if pieces and is_open:
-        room = max((pieces[-1].until - pieces[0].since) // 14, 1)
+        room = max((pieces[-1].until - pieces[0].since) // 7, 1)  # for the label of the last mark
         pieces.append(_Piece(pieces[-1].until, pieces[-1].until + room, "room", ""))
     return [p for p in pieces if p.until > p.since]
 
@@ -245,8 +245,8 @@ def _dots(events: Sequence[int], ruler: _Scale, first: int, last: int) -> Markup
     return Markup('<g class="ev">') + Markup("").join(drawn) + Markup("</g>")
 
 
-def _axis(pieces: Sequence[_Piece], ruler: _Scale, say: Callable[[int], str]) -> Markup:
-    """Four to eight ticks, at borders of segments first, then at round hours."""
+def _axis(pieces: Sequence[_Piece], ruler: _Scale, say: Callable[[int], str], now: int | None) -> Markup:
+    """Four to eight ticks, at borders of segments first, then at round hours; none under the label of now."""
     first, last = pieces[0].since, pieces[-1].until
     borders = [p.since for p in pieces if p.kind not in (*_CLOSED, "coming_closed", "room")]
     step = next((s for s in (HOUR // 4, HOUR, 4 * HOUR, DAY, 7 * DAY, 30 * DAY) if (last - first) // s <= 8), 90 * DAY)
@@ -254,7 +254,7 @@ def _axis(pieces: Sequence[_Piece], ruler: _Scale, say: Callable[[int], str]) ->
     chosen: list[tuple[float, int]] = []
     for at in (*borders, *rounds):
         x = ruler.x(at)
-        if x <= 96 and len(chosen) < 8 and all(abs(x - other) >= 12 for other, _ in chosen):
+        if x <= 96 and (now is None or abs(x - ruler.x(now)) > 4) and len(chosen) < 8 and all(abs(x - other) >= 12 for other, _ in chosen):
             chosen.append((x, at))
     drawn = [Markup('<line x1="0%" x2="100%" y1="84" y2="84" class="base"/>')]
     for number, (x, at) in enumerate(sorted(chosen)):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
 
 from sla_plugin.store.alerts import Alert
 from sla_plugin.store.audit import AuditEntry
@@ -80,7 +80,7 @@ def tickets_by_deadline(
     if state in STATES:
         tightest = tightest.where(_state(now) == state)
     inner = tightest.group_by(Clock.ticket_id).subquery()
-    query: Select[Any] = select(Ticket, inner.c.due).join(inner, inner.c.ticket_id == Ticket.id).where(Ticket.tenant_id == tenant)
+    query: Any = select(Ticket, inner.c.due).join(inner, inner.c.ticket_id == Ticket.id).where(Ticket.tenant_id == tenant)
     query = _narrow(query, connection, text)
     if after is not None:
         query = query.where(or_(inner.c.due > after[0], and_(inner.c.due == after[0], Ticket.id > after[1])))
@@ -90,7 +90,7 @@ def tickets_by_deadline(
 
 def tickets_by_change(tx: Transaction, tenant: int, *, connection: int | None = None, text: str = "", after: tuple[int, int] | None = None) -> Page:
     """All tickets, the latest change first; rows are (Ticket, updated_at)."""
-    every: Select[Any] = select(Ticket, Ticket.updated_at.label("due")).where(Ticket.tenant_id == tenant)
+    every = select(Ticket, Ticket.updated_at.label("due")).where(Ticket.tenant_id == tenant)
     query = _narrow(every, connection, text)
     if after is not None:
         query = query.where(or_(Ticket.updated_at < after[0], and_(Ticket.updated_at == after[0], Ticket.id < after[1])))
@@ -98,7 +98,7 @@ def tickets_by_change(tx: Transaction, tenant: int, *, connection: int | None = 
     return _page(rows, lambda r: (r.due, r.Ticket.id))
 
 
-def _narrow(query: Select[Any], connection: int | None, text: str) -> Select[Any]:
+def _narrow(query: Any, connection: int | None, text: str) -> Any:  # a select of whatever columns
     if connection is not None:
         query = query.where(Ticket.connection_id == connection)
     if text:

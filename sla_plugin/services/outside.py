@@ -12,7 +12,7 @@ from sla_plugin.store.sealing import Sealer
 
 def _written(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """Our word -> the helpdesk's word that is written: of several that mean ours, the first one the connection lists."""
-    return {**base, **{ours: theirs for theirs, ours in reversed(own.items())}}
+    return {**base, **{ours: theirs for theirs, ours in reversed(list(own.items()))}}
 
 
 @dataclass(frozen=True)

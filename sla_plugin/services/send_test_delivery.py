@@ -1,10 +1,6 @@
 """A delivery of our own for a connection: signed with its secret, verified and stored as the sender's would be."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
-
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.ports import Connector, InboundRequest
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.receive_delivery import Door, receive_delivery
 from sla_plugin.store.audit import append_audit
@@ -13,25 +9,9 @@ from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import insert_deliveries
 
 
-@runtime_checkable
-class Sampler(Protocol):
-    """A connector that can sign a delivery of its own kind which changes no ticket."""
-
-    def sample(self, secrets: Sequence[str], at: int) -> InboundRequest:
-        """A signed request as the vendor would send it at `at` (microseconds UTC), unique by its key, without any effect on tickets."""
-        ...
-
-
-def can_test(connector: Connector) -> bool:
-    """Can this connector send itself a test?"""
-    return isinstance(connector, Sampler)
-
-
 def send_test_delivery(tx: Transaction, connection: Connection, now: int, actor: str, outside: Outside) -> int:
-    """Sign, verify and store a sample; returns the delivery's id. Raises DeliveryRejected if the door refuses it, ConfigurationError if there is no sample."""
+    """Sign, verify and store a sample; returns the delivery's id. Raises ConfigurationError without a secret."""
     connector = outside.connector(connection.connector)
-    if not isinstance(connector, Sampler):
-        raise ConfigurationError(f"{connector.title} cannot send itself a test; let the helpdesk send one")
     secrets = outside.secrets(connection)
     if not secrets:
         raise ConfigurationError(f"{connection.name} has no webhook secret: add one first")

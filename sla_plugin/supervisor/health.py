@@ -41,6 +41,12 @@ def check(settings: Settings) -> dict[str, Health]:
     return found
 
 
+def glance(settings: Settings) -> dict[str, Health]:
+    """The same at a glance: only whether the processes live, for a page that asks often and is itself one of the parts."""
+    names = [SUPERVISOR, WEB, INBOX, OUTBOX, TIMEKEEPER, *([REDIS] if settings.embedded_redis else [])]
+    return {name: _check_process(settings, name, None) for name in names}
+
+
 def page_status(url: str, seconds: float) -> int:
     """HTTP status of the health page at `url`. Raises OSError or http.client.HTTPException if nobody answers in time."""
     address = urlsplit(url)

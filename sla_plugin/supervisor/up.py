@@ -22,7 +22,7 @@ from sla_plugin.app import Runtime, build, create_app
 from sla_plugin.errors import ConfigurationError, SlaPluginError
 from sla_plugin.settings import Settings, local_url, redis_socket
 from sla_plugin.supervisor.children import HANDLED, Child, die_with_parent, fork
-from sla_plugin.supervisor.health import page_status
+from sla_plugin.supervisor.health import glance, page_status
 from sla_plugin.supervisor.parts import INBOX, OUTBOX, REDIS, SUPERVISOR, TIMEKEEPER, WEB, announce, forget, pid_runs
 from sla_plugin.supervisor.processes import open_listener, run_timekeeper, run_web, run_worker, upgrade_database
 from sla_plugin.supervisor.redis_server import command, find_server
@@ -100,6 +100,7 @@ class Supervisor:
         self._ready = False
         redis = command(find_server(), settings) if settings.embedded_redis else []
         runtime = build(settings)
+        runtime.parts = lambda: glance(settings)
         app = create_app(settings, runtime)
         self._runtime = runtime
         parts = {

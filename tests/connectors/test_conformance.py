@@ -311,3 +311,14 @@ def test_the_catalogue_is_filled(one: Connector) -> None:
     assert set(one.needs) <= {"base_url", "email", "token", "secret"}
     assert 400 <= one.refusal_status < 500
     assert one.body_limit > 0
+
+
+@every
+def test_a_test_delivery_passes_the_door_and_touches_no_ticket(one: Connector) -> None:
+    sample = one.sample(["new", "old"], 1_794_817_800_000_000)
+    one.verify(sample, ["new"])
+    parsed = one.parse(sample, {})
+    assert (list(parsed.events), bool(parsed.ignored)) == ([], True)
+    assert one.delivery_key(sample) != one.delivery_key(one.sample(["new"], 1_794_817_800_000_001))
+    with pytest.raises(DeliveryRejected):
+        one.verify(sample, ["other"])

@@ -282,7 +282,11 @@ class ForeignDesk:
                 public = members["comment"].get("public", True)
                 author = {"id": str(by), "is_staff": by in STAFF, "name": STAFF.get(by, "Carla")}
                 self._announce(
-                    "comment_added", number, by, now, {"comment": {"id": str(comment_id), "body": after, "html_body": after, "is_public": public, "author": author}}
+                    "comment_added",
+                    number,
+                    by,
+                    now,
+                    {"comment": {"id": str(comment_id), "body": after, "html_body": after, "is_public": public, "author": author}},
                 )
             else:
                 loud = name in ("priority", "status")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ def eventually(what: Callable[[], Any], seconds: float, said: str) -> Any:
         assert time.monotonic() < end, f"not within {seconds} s: {said} (last: {answer!r})"
         time.sleep(0.02)
     return answer
+
+
+def instant_of(text: str) -> float:
+    """Seconds since 1970 of `2026-11-21T01:02:03Z`, with or without a fraction."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def deadline_of(desk: Any, ticket: int, target: int) -> float:
+    """When a ticket's first response is due, in seconds; a stranger's creation instants have whole seconds."""
+    return instant_of(desk.tickets[ticket]["created_at"]) + target
 
 
 class Product:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.journeys.foreign_desk import Fault, ForeignDesk
-from tests.journeys.product import Product, eventually
+from tests.journeys.product import Product, deadline_of, eventually
 
 pytestmark = pytest.mark.platform
 
@@ -17,23 +17,16 @@ POLICY = f"policies: [{{name: Quick, targets: {{first_response: {TARGET}s}}}}]"
 ONCE = {"raises": 1, "comments": 1, "assigns": 1}
 
 
-def deadline(desk: ForeignDesk, ticket: int) -> float:
-    """In seconds; a stranger's creation instants have whole seconds."""
-    return float(time_of(desk.tickets[ticket]["created_at"]) + TARGET)
-
-
-def time_of(stamp: str) -> int:
-    return round(time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone)
-
-
 def lateness(desk: ForeignDesk, ticket: int) -> float:
     at = desk.written_at(ticket)
     assert at is not None
-    return at - deadline(desk, ticket)
+    return at - deadline_of(desk, ticket, TARGET)
 
 
 @pytest.mark.parametrize(
-    ("database", "audits"), [("sqlite_url", False), pytest.param("postgres_url", True, marks=pytest.mark.postgres)], ids=["sqlite without audits", "postgres with audits"]
+    ("database", "audits"),
+    [("sqlite_url", False), pytest.param("postgres_url", True, marks=pytest.mark.postgres)],
+    ids=["sqlite without audits", "postgres with audits"],
 )
 def test_one_write_per_breached_cycle_whatever_dies(request: pytest.FixtureRequest, launch: Callable[..., Product], database: str, audits: bool) -> None:
     product = launch(DATABASE_URL=request.getfixturevalue(database))
@@ -64,7 +57,7 @@ def test_one_write_per_breached_cycle_whatever_dies(request: pytest.FixtureReque
         assert max(lateness(desk, t) for t in tickets) <= 10, [round(lateness(desk, t), 2) for t in tickets]
 
         time.sleep(2.5)  # whoever wants to write twice may
-        assert {t: desk.count(t) for t in desk.tickets} == {t: ONCE for t in [*undisturbed, *tickets]}
+        assert {t: desk.count(t) for t in desk.tickets} == dict.fromkeys([*undisturbed, *tickets], ONCE)
 
         alerts = product.export("alerts")
         assert sorted((int(a["ticket"]), a["level"]) for a in alerts) == sorted((t, level) for t in desk.tickets for level in ("warning", "critical", "breach"))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.zendesk.simulator import ZendeskSimulator
 from connectors.http import Http
+from connectors.zendesk.simulator import ZendeskSimulator
 from sla_plugin.jobs.outbox import recheck_credentials
 from sla_plugin.settings import Settings
 from sla_plugin.store.deliveries import forget_bodies

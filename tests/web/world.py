@@ -7,10 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.generic.connector import GenericConnector
-from connectors.signatures import sign_standard
 from connectors.zendesk.connector import ZendeskConnector
 from sla_plugin.app import Runtime, build
-from sla_plugin.ports import InboundRequest
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file
 from sla_plugin.services.keep_time import keep_time, sweep_terms
@@ -41,17 +39,6 @@ def at(text: str) -> int:
 
 
 NOW = at("2026-11-04T13:32:07")
-
-
-class TestableGeneric(GenericConnector):
-    """The generic connector with a sample delivery."""
-
-    __test__ = False
-
-    def sample(self, secrets: Sequence[str], at: int) -> InboundRequest:
-        """A signed empty delivery."""
-        body = b'{"events": []}'
-        return InboundRequest(headers=sign_standard(secrets, f"test-{at}", body, at), body=body, received_at=at)
 
 
 class SilentQueue:
@@ -106,7 +93,7 @@ CUSTOMER, AGENT = {"id": "u-1", "role": "customer"}, {"id": "a-7", "role": "agen
 
 def empty_world(settings: Settings) -> World:
     """A tenant with an admin, an auditor, and nothing else."""
-    runtime = build(settings, connectors=(ZendeskConnector(), TestableGeneric(clock=lambda: NOW / 1e6)), queue=SilentQueue())
+    runtime = build(settings, connectors=(ZendeskConnector(), GenericConnector(clock=lambda: NOW / 1e6)), queue=SilentQueue())
     runtime.clock = lambda: NOW  # type: ignore[method-assign]
     world = World(runtime)
     password = hash_password(PASSWORD)

@@ -12,7 +12,7 @@ from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinit
 from sla_plugin.reports import queries
 from sla_plugin.services.change_connection import add_secret, record_check, retire_secret, set_mode, shown_secrets
 from sla_plugin.services.connect_helpdesk import ConnectionForm, new_secret, prepare_connection, prove_connection, store_connection
-from sla_plugin.services.send_test_delivery import can_test, send_test_delivery
+from sla_plugin.services.send_test_delivery import send_test_delivery
 from sla_plugin.store.connections import MODES, Connection, find_by_name, get_connection, get_state
 from sla_plugin.web.admin.frame import Runtime, demand_admin, page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.policy_form import sentence
@@ -247,7 +247,6 @@ def _detail(runtime: Runtime, connection_id: int, form: Any, errors: dict[str, s
         deliveries=deliveries,
         commands=commands,
         modes={m: MODE_WORDS[m] for m in MODES},
-        testable=can_test(connector),
         form=form,
         errors=errors,
     )

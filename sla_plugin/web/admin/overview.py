@@ -58,7 +58,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 def part_health(runtime: Runtime) -> Mapping[str, PartHealth]:
     """Each part as the supervisor sees it; nothing where the process runs alone (then only the database is known)."""
-    look: Any = getattr(runtime, "parts", None)
+    look = runtime.parts
     found: Mapping[str, PartHealth] = look() if callable(look) else {}
     return found
 
