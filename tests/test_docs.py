@@ -160,7 +160,13 @@ def test_every_part_is_documented() -> None:
         assert f"| {part} |" in TEXTS["docs/operations.md"]
 
 
-# --- the signed webhook of the README --------------------------------------------------------------------------------
+# --- the webhooks of the README --------------------------------------------------------------------------------------
+def test_the_zendesk_webhook_of_the_readme_is_read() -> None:
+    ((_, body),) = found(r"```json\n(.*?)```", {"README.md": TEXTS["README.md"]})
+    (event,) = connector("zendesk").parse(InboundRequest({}, body.encode(), 0), {}).events
+    assert (event.kind, event.ticket, event.values["priority"]) == ("ticket.created", "35437", "HIGH")
+
+
 def test_the_signed_webhook_of_the_readme_is_accepted(tmp_path: Path) -> None:
     """The snippet as it stands, run by bash, with curl replaced by a note of what it was told."""
     ((_, snippet),) = found(r"```bash\n(.*?)```", {"README.md": TEXTS["README.md"]})

@@ -6,7 +6,8 @@ import click
 import yaml
 
 from sla_plugin.cli.installation import actor, answer, open_installation
-from sla_plugin.engine.policies import ALWAYS_OPEN, Policy
+from sla_plugin.engine.policies import Policy
+from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.reports.export_rows import instant_text
 from sla_plugin.services.apply_policy_file import Stored, apply_policy_file, compare, read_policy_file, read_stored
@@ -85,7 +86,7 @@ def list_command(settings: Settings) -> None:
             "default": policy.default,
             "position": policy.position,
             "applies_to": policy.applies_to.sentence(),
-            "calendar": policy.calendar,
+            "calendar": policy.hours,
             "promises": policy.promise().replace("\u00a0", " "),
             "in_force_since": instant_text(version.effective_at),
             "made_by": version.made_by,
@@ -108,8 +109,8 @@ def show_command(settings: Settings, name: str, version: int | None, as_json: bo
     found = next((v for v in reversed(versions) if version is None or v.version == version), None)
     if found is None:
         raise ConfigurationError(f"there is no policy {name!r}" + (f" version {version}" if versions else "") + "; `sla-plugin policy list` shows all")
-    calendar = str(found.definition.get("calendar") or ALWAYS_OPEN)
-    data: dict[str, Any] = {"calendars": {calendar: calendars[calendar][1]}} if calendar in calendars else {}
+    named = {n: calendars[n][1] for n in read_calendars(found.definition.get("calendar"), "calendar") if n is not None and n in calendars}
+    data: dict[str, Any] = {"calendars": named} if named else {}
     data["policies"] = [found.definition]
     if as_json:
         answer(data)

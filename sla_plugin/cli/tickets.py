@@ -70,11 +70,15 @@ def explain_lines(data: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _calendar(told: Mapping[str, Any]) -> str:
+    named = f"{told['name']} version {told['version']}" if told["version"] else str(told["name"])
+    return f"{named}, while {_calendar(told['beside'])} is open too" if "beside" in told else named
+
+
 def _clock_lines(clock: Mapping[str, Any]) -> list[str]:
     lines = [f"{clock['title']}, cycle {clock['cycle']}: {clock['phase']}", clock["sentence"]]
     if clock["policy"] and clock["calendar"]:
-        version = f" version {clock['calendar']['version']}" if clock["calendar"]["version"] else ""
-        lines.append(f"Policy {clock['policy']['name']} version {clock['policy']['version']}, calendar {clock['calendar']['name']}{version}")
+        lines.append(f"Policy {clock['policy']['name']} version {clock['policy']['version']}, calendar {_calendar(clock['calendar'])}")
     for name, key in (("Started", "started_at"), ("Stopped", "stopped_at"), ("Finished", "finished_at"), ("Due", "deadline_at"), ("Breached", "breached_at")):
         if clock[key] is not None:
             more = f" (or, by the next opening, {_instant(clock['deadline_next_open_at'])})" if key == "deadline_at" and clock["deadline_next_open_at"] else ""

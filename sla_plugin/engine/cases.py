@@ -1,7 +1,6 @@
 """Runs a file of worked cases through the engine: `python -m sla_plugin.engine.cases FILE`.
 
-It reads, asks and compares; every figure comes from what `evaluate` itself calls. It names each failure and exits with 1 if there was one.
-"""
+Every figure comes from what `evaluate` itself calls. Each failure is named; the exit code is 1 if there was one."""
 
 import json
 import sys
@@ -135,26 +134,26 @@ def _clock(case: Case) -> Answers:
     clocks, before = _clocks(metric, facts, books, as_of), _clocks(metric, *unchanged)
     wide = _clocks(*_tell(case, agent_created=True)) if metric == "first_response" else clocks
     rebuilt = _clocks(metric, facts, books[-1:], as_of)  # as if the last terms had always been in force
-    removed = "after_last_event" in expect  # its dues are those before the event
-    answers = _cycle((before if removed else clocks)[-1]) if clocks else Answers(due_at=None)
+    asked = unchanged if "after_last_event" in expect else (facts, books, as_of)  # its dues are those before the event
+    answers = _cycle(found[-1]) if (found := _clocks(metric, *asked)) else Answers(due_at=None)
     for key in (key for key, value in expect.items() if isinstance(value, Mapping) and key.endswith("_at")):
-        found = {moment: _clocks(metric, facts, books, instant(moment)) for moment in expect[key]}
-        answers[key] = {moment: _cycle(at[-1])[key.removesuffix("_at").replace("states", "state")] if at else None for moment, at in found.items()}
+        at = {moment: _clocks(metric, facts, books, instant(moment)) for moment in expect[key]}
+        answers[key] = {moment: _cycle(some[-1])[key.removesuffix("_at").replace("states", "state")] if some else None for moment, some in at.items()}
     offsets = case.get("level_offsets_minutes") or [case.get("targets", {}).get("level_offset_minutes", 0)]
     old, new = (at[-1].deadline_at if at else None for at in (before, clocks))
     old_levels, levels = ([hours.subtract(d, -n * MINUTE) if n < 0 else hours.add(d, n * MINUTE) for n in offsets if d is not None] for d in (old, new))
-    answers |= {"due_at_before": iso(old), "due_at_after": iso(new), "levels_at": [iso(level) for level in levels]}
-    answers |= {"level_before": iso(next(iter(old_levels), None)), "level_after": iso(next(iter(levels), None))}
-    first = next((event["priority"] for event in case["events"] if "priority" in event), 0)
-    answers["priority_after"] = {moment: first + sum(level <= instant(moment) for level in levels) for moment in expect.get("priority_after", ())}
+    answers |= {"due_at_before": iso(old), "due_at_after": iso(new), "cumulative_elapsed_seconds": answers.get("elapsed_seconds")}
+    answers |= {"level_before": iso(next(iter(old_levels), None)), "level_after": iso(next(iter(levels), None)), "levels_at": [*map(iso, levels)]}
+    fired = {moment: sum(level <= instant(moment) for level in levels) for moment in expect.get("priority_after", ())}
+    answers |= {"priority_after": {moment: event["priority"] + n for event in case["events"][:1] for moment, n in fired.items()}}
     answers |= {"cycles": [_cycle(clock) for clock in clocks], "after_last_event": _cycle(clocks[-1])["state"] if clocks else "no_sla"}
     answers |= {"after_forced_reconstruct_breached": any(clock.breached_at is not None for clock in rebuilt), "sla_activated_standard": bool(clocks)}
     answers |= {"sla_activated_with_advanced_setting": bool(wide), "metric_elapsed_seconds": wide[-1].elapsed / SECOND if wide else None}
-    answers |= {"cumulative_elapsed_seconds": answers.get("elapsed_seconds"), "zammad_reports": iso(new // MINUTE * MINUTE) if new else None}
-    answers |= {"zendesk_last_schedule_elapsed_seconds": rebuilt[-1].elapsed / SECOND if rebuilt else None}
-    answers |= {percent: iso(_clocks(*_tell(case, int(percent)))[-1].warning_at) for percent in expect if percent.isdigit()}
-    others = {name: _clocks(name, *(unchanged if removed else (facts, books, as_of))) for name in books[0].metrics}
-    return answers | {f"{name}_due_at": iso(found[-1].deadline_at) for name, found in others.items() if found}
+    answers |= {"zendesk_last_schedule_elapsed_seconds": _cycle(rebuilt[-1])["elapsed_seconds"] if rebuilt else None}
+    answers |= {"zammad_reports": iso(new // MINUTE * MINUTE) if new else None} | {
+        percent: iso(_clocks(*_tell(case, int(percent)))[-1].warning_at) for percent in expect if percent.isdigit()
+    }
+    return answers | {f"{name}_due_at": iso(found[-1].deadline_at) for name in books[0].metrics if (found := _clocks(name, *asked))}
 
 
 OPS: Mapping[str, Callable[[Case], Answers]] = {
@@ -179,7 +178,6 @@ def run_case(case: Case) -> str:
 
 
 def _fits(wanted: Any, got: Any) -> bool:
-    """Whether an answer says all that is wanted; instants by their value, not by how they are written."""
     if isinstance(wanted, Mapping):
         return isinstance(got, Mapping) and all(key in got and _fits(value, got[key]) for key, value in wanted.items())
     if isinstance(wanted, list):

@@ -128,10 +128,11 @@ def _run_data(run: Run) -> dict[str, Any]:
 def _run_from(data: Mapping[str, Any], known: Mapping[tuple[Any, ...], Terms]) -> Run:
     terms = known[tuple(data["terms"])] if data["terms"] is not None else None
     target = Target(*data["target"]) if data["target"] is not None else None
-    plain = {name: _from_json(data[name]) if name == "facets" else data[name] for name in _PLAIN}
-    spans = [Span(*s[:4], known[tuple(s[4])] if s[4] is not None else None, *s[5:]) for s in data["spans"]]
     hours = None if terms is None or target is None else terms.business_time if target.business else ALWAYS
-    return Run(**{**plain, "passed": dict(plain["passed"])}, terms=terms, target=target, hours=hours, earlier=spans)
+    plain: dict[str, Any] = {name: data[name] for name in _PLAIN}
+    plain |= {"passed": dict(data["passed"]), "facets": _from_json(data["facets"])}
+    spans = [Span._make([*span[:4], known[tuple(span[4])] if span[4] is not None else None, *span[5:]]) for span in data["spans"]]
+    return Run(**plain, terms=terms, target=target, hours=hours, earlier=spans)
 
 
 def _from_json(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,12 @@ class Clock(NamedTuple):
     owner: Any
 
     @property
+    def title(self) -> str:
+        """The metric in words."""
+        metric = self.terms.policy.metrics.get(self.metric) if self.terms is not None else None
+        return metric.title if metric is not None else self.metric.replace("_", " ").capitalize()
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """What the ledger is made of, from the start to `counted_at`."""
         return tuple(chain.from_iterable(self.pieces))
@@ -213,10 +219,9 @@ def _clock(run: Run, as_of: int) -> Clock:
     at = as_of if run.finished_at is None or run.finished_at > as_of else run.finished_at
     last = run.open_span(at)
     run.note_passed(last.until)
+    phase = run.state if run.finished_at is None else "finished"
     if run.cancelled or run.state == "gone" or run.terms is None:
         phase = "cancelled"
-    else:
-        phase = run.state if run.finished_at is None else "finished"
     instants = [None if (amount := run.threshold(level)) is None else run.instant_of(amount) for level in LEVELS]
     amount = run.threshold("breach")
     next_open = run.instant_of(amount, exceeded=True) if amount is not None else None

@@ -1,61 +1,52 @@
 """The ledger: why a clock stands where it stands, segment by segment, summing exactly to the elapsed time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sla_plugin.engine.durations import format_duration
 from sla_plugin.engine.evaluate import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One row. `state` is running, on_hold, outside_hours, holiday, stopped, gone, unpromised or set_aside; `counted` microseconds of [since, until) count; `total` runs along."""
+class Segment(NamedTuple):
+    """One row; `counted` microseconds of [since, until) count, `total` runs along.
+
+    state   running, on_hold, outside_hours, holiday, stopped, gone; unpromised (it ran, but no policy applied); set_aside (a restart took it away)
+    name    the holiday
+    cause   key of the event that began this state
+    """
 
     since: int
     until: int
     state: str
-    name: str | None  # the holiday
+    name: str | None
     counted: int
     total: int
-    cause: str  # key of the event that began this state
+    cause: str
     policy: str | None
     policy_version: int | None
     calendar_version: int | None
+
+
+_STATES = {"open": "running", "closed": "outside_hours", "holiday": "holiday"}
 
 
 def ledger(clock: Clock) -> list[Segment]:
     """The ordered segments of a clock from its start to `counted_at`; their counted time sums to `clock.elapsed` exactly."""
     rows: list[Segment] = []
     total = 0
-    for span in clock.spans:
-        if span.until <= span.since:
+    for since, until, state, cause, terms, business, _, _ in clock.spans:
+        if until <= since:
             continue
-        terms = span.terms
-        pieces: list[tuple[int, int, str, str | None]]
-        if span.state != "running" or terms is None:
-            pieces = [(span.since, span.until, "unpromised" if span.state == "running" else span.state, None)]
-        elif not span.business:
-            pieces = [(span.since, span.until, "running", None)]
-        else:
-            words = {"open": "running", "closed": "outside_hours", "holiday": "holiday"}
-            pieces = [(a, b, words[state], name) for a, b, state, name in terms.business_time.segments(span.since, span.until)]
-        for since, until, state, name in pieces:
-            counted = until - since if state == "running" else 0
-            total += counted
-            rows.append(
-                Segment(
-                    since,
-                    until,
-                    state,
-                    name,
-                    counted,
-                    total,
-                    span.cause,
-                    terms.policy.name if terms else None,
-                    terms.policy_version if terms else None,
-                    terms.calendar_version if terms else None,
-                )
-            )
+        names = (None, None, None) if terms is None else (terms.policy.name, terms.policy_version, terms.calendar_version)
+        if state == "running" and terms is not None and business:
+            for start, end, kind, name in terms.business_time.segments(since, until):
+                counted = end - start if kind == "open" else 0
+                total += counted
+                rows.append(Segment(start, end, _STATES[kind], name, counted, total, cause, *names))
+            continue
+        counted = until - since if state == "running" and terms is not None else 0
+        total += counted
+        rows.append(Segment(since, until, "unpromised" if state == "running" and terms is None else state, None, counted, total, cause, *names))
     return rows
 
 

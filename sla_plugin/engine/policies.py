@@ -22,7 +22,8 @@ class Policy:
 
     The definition, with its defaults:
 
-    name, description, active [true], default [false], position [100], calendar [24x7]
+    name, description, active [true], default [false], position [100]
+    calendar       the name of one [24x7], or {cover: [ours, theirs]}: time counts while both are open (`beside` is theirs)
     applies_to     a condition over POLICY_FIELDS and custom.<id> [every ticket]
     targets        metric: 8h, or {P1: 4h, "*": {target: 2d, counts: calendar}}
     warning        percent of the target [80]; critical [95]
@@ -48,11 +49,17 @@ class Policy:
     on_change: Literal["keep", "restart", "from_now"]
     on_breach: tuple[str, ...] | None
     metrics: Mapping[str, Metric]
+    beside: str | None = None
 
     @classmethod
     def from_definition(cls, definition: Mapping[str, Any], where: str) -> "Policy":
         """A policy from the form that policy files and stored versions share; raises InvalidDefinition naming the field."""
         return cls(**read_policy(definition, where))
+
+    @property
+    def hours(self) -> str:
+        """The calendars in words: `Support`, or `Support and Acme` where both must be open."""
+        return self.calendar if self.beside is None else f"{self.calendar} and {self.beside}"
 
     def target(self, metric: str, priority: str) -> Target | None:
         """The promise for a metric and one of our priority words; None if there is none."""
@@ -81,7 +88,10 @@ def _amount(target: Target) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """A policy version in force, with its compiled calendar: what a clock runs under. The same terms are the same object."""
+    """A policy version in force, with its compiled calendar: what a clock runs under. The same terms are the same object.
+
+    `beside_id`, `beside_version`: the calendar that must be open beside ours, if the policy names one.
+    """
 
     policy_id: int
     policy_version: int
@@ -89,11 +99,13 @@ class Terms:
     calendar_id: int | None
     calendar_version: int | None
     business_time: BusinessTime
+    beside_id: int | None = None
+    beside_version: int | None = None
 
     @property
-    def key(self) -> tuple[int, int, int | None, int | None]:
-        """The versions, as stored rows name them."""
-        return self.policy_id, self.policy_version, self.calendar_id, self.calendar_version
+    def key(self) -> tuple[int | None, ...]:
+        """The versions: policy, calendar, the calendar beside it; stored rows name the first two."""
+        return self.policy_id, self.policy_version, self.calendar_id, self.calendar_version, self.beside_id, self.beside_version
 
 
 @dataclass(frozen=True)
@@ -134,7 +146,7 @@ class Book:
 
     def why(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The policies in order with the reason each did or did not match, up to the match."""
-        reasons = []
+        reasons: list[dict[str, Any]] = []
         for name, words in NAMED_BY.items():
             wanted = state.get(name)
             if not wanted:

@@ -61,6 +61,7 @@ def read_policy(definition: Mapping[str, Any], where: str) -> dict[str, Any]:
     on_breach = definition.get("on_breach")
     if on_breach is not None and not (isinstance(on_breach, Sequence) and not isinstance(on_breach, str) and all(isinstance(a, str) for a in on_breach)):
         raise InvalidDefinition(f"{where}.on_breach", "a list of actions, e.g. [raise_priority, comment]")
+    calendars = read_calendars(definition.get("calendar"), f"{where}.calendar")
     thresholds = _thresholds(definition, where, (80, 95))
     metrics, by_metric = _metrics(definition, where, thresholds)
     targets = _targets(definition.get("targets"), f"{where}.targets", metrics, by_metric)
@@ -71,7 +72,8 @@ def read_policy(definition: Mapping[str, Any], where: str) -> dict[str, Any]:
         "default": _flag(definition, "default", False, where),
         "position": position,
         "applies_to": compile_condition(definition.get("applies_to"), f"{where}.applies_to", POLICY_FIELDS),
-        "calendar": str(definition.get("calendar") or ALWAYS_OPEN),
+        "calendar": calendars[0],
+        "beside": calendars[1],
         "targets": targets,
         "warning": thresholds[0],
         "critical": thresholds[1],
@@ -90,6 +92,20 @@ def warnings_of(name: str, applies_to: Condition, targets: Mapping[str, Any], me
         if metric in targets and "assignee" in metrics[metric].start.fields and "time_to_assign" not in targets:
             found.append(f"policy {name!r} counts {metric.replace('_', ' ')} from assignment, so an unassigned ticket escapes: promise time_to_assign too")
     return found
+
+
+def read_calendars(value: object, where: str) -> tuple[str, str | None]:
+    """The calendar a policy names, and the one that must be open beside it (`{cover: [ours, theirs]}`), if any. Raises InvalidDefinition."""
+    if not isinstance(value, Mapping):
+        return str(value or ALWAYS_OPEN), None
+    names = value.get("cover")
+    if set(value) != {"cover"} or not isinstance(names, Sequence) or isinstance(names, str) or len(names) != 2 or not all(names):
+        raise InvalidDefinition(where, "write the name of a calendar, or two that must both be open: {cover: [Ours, Theirs]}")
+    ours, theirs = map(str, names)
+    if ours == theirs or ALWAYS_OPEN in (ours, theirs):
+        one = theirs if ours == ALWAYS_OPEN else ours
+        raise InvalidDefinition(f"{where}.cover", f"write {one!r} alone, it says the same; cover is of two calendars with hours of their own")
+    return ours, theirs
 
 
 def priority_word(word: str) -> str:
@@ -170,11 +186,11 @@ def _options(said: Mapping[str, Any], place: str, place_of: Mapping[str, str]) -
     if unknown:
         raise InvalidDefinition(f"{place}.{unknown[0]}", f"unknown; the options of a metric are {', '.join(_OPTIONS)}")
     pause_in = _statuses(said["pause_in"], f"{place_of['pause_in']}.pause_in") if "pause_in" in said else None
-    chosen = {key: value for key, known in _CHOICES.items() if (value := _choice(said, key, known, place_of[key])) is not None}
+    chosen: dict[str, Any] = {key: value for key, known in _CHOICES.items() if (value := _choice(said, key, known, place_of[key])) is not None}
     stops = chosen.get("stops", "resolved")
     if pause_in and (stops in pause_in or (stops == "resolved" and "closed" in pause_in)):
         raise InvalidDefinition(f"{place_of['pause_in']}.pause_in", f"{stops} stops the clock, so it cannot pause it")
-    flags = {key: _flag(said, key, False, place) for key in ("internal_notes", "bots", "agent_created")}
+    flags: dict[str, Any] = {key: _flag(said, key, False, place) for key in ("internal_notes", "bots", "agent_created")}
     return MetricOptions(pause_in=pause_in, **chosen, **flags)
 
 

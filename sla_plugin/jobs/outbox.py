@@ -3,8 +3,9 @@
 import os
 import random
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import structlog
@@ -30,6 +31,7 @@ from sla_plugin.store.db import Database
 from sla_plugin.store.outbox import CallRow, CommandRow, claim_calls, commands_of, free_leases, lease_holders
 
 log = structlog.get_logger()
+LOOK = 0.05  # seconds between two looks for new calls while others are under way
 LEASE = 90_000_000  # longer than all timeouts of one call together
 UNDER_WAY = 30_000_000  # a request that gets no answer arrives within this, or never
 CLOCKS_APART = 2_000_000  # the helpdesk's clock and ours, and its whole seconds
@@ -60,8 +62,13 @@ def dead_holders(holders: list[str]) -> list[str]:
 
 
 def drain_outbox(database: Database, outside: Outside, clock: Callable[[], int], threads: int) -> int:
-    """Send what is due until nothing is. Returns how many calls were tried."""
+    """Send what is due until nothing is. Returns how many calls were tried.
+
+    New calls start while slow ones are under way, and one connection never takes all threads: a slow helpdesk delays only itself.
+    """
     total = 0
+    running: dict[Future[None], int] = {}  # call under way -> its connection
+    most = max(threads - 1, 1)
     holder = this_holder()
     with database.reading() as tx:
         dead = dead_holders(list(lease_holders(tx)))
@@ -70,16 +77,34 @@ def drain_outbox(database: Database, outside: Outside, clock: Callable[[], int],
             free_leases(tx, dead)
     with ThreadPoolExecutor(threads, thread_name_prefix="outbox") as pool:
         while True:
-            with database.transaction() as tx:
-                now = clock()
-                bind_calls(tx, now, 200)
-                calls = claim_calls(tx, now, now + LEASE, threads * 2, paused_connections(tx, now), holder)
-            if not calls:
+            calls = _claim(database, clock, holder, threads - len(running), list(running.values()), most)
+            if not calls and not running:
                 break
             total += len(calls)
-            list(pool.map(lambda call: send_call(database, outside, clock, call), calls))
+            running |= {pool.submit(send_call, database, outside, clock, call): call.connection_id for call in calls}
+            done, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
+            for future in done:
+                del running[future]
+                future.result()
     recheck_credentials(database, outside, clock)
     return total
+
+
+def _claim(database: Database, clock: Callable[[], int], holder: str, free: int, under_way: list[int], most: int) -> list[CallRow]:
+    """Claim calls for `free` threads; a connection has at most `most` calls under way."""
+    claimed: list[CallRow] = []
+    with database.transaction() as tx:
+        now = clock()
+        bind_calls(tx, now, 200)
+        paused = paused_connections(tx, now)
+        for _ in range(free):
+            counts = Counter([*under_way, *(c.connection_id for c in claimed)])
+            busy = [connection for connection, count in counts.items() if count >= most]
+            calls = claim_calls(tx, now, now + LEASE, 1, [*paused, *busy], holder)
+            if not calls:
+                break
+            claimed += calls
+    return claimed
 
 
 def recheck_credentials(database: Database, outside: Outside, clock: Callable[[], int]) -> None:

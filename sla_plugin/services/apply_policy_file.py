@@ -8,8 +8,10 @@ from typing import Any
 import yaml
 
 from sla_plugin.actions.registry import ACTIONS
-from sla_plugin.engine.calendars import Calendar
+from sla_plugin.engine.business_time import NEVER, business_time
+from sla_plugin.engine.calendars import Calendar, cover, year_start
 from sla_plugin.engine.policies import ALWAYS_OPEN, Policy
+from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
@@ -17,6 +19,7 @@ from sla_plugin.store.policies import add_calendar_version, add_policy_version, 
 from sla_plugin.store.tenants import next_book_revision
 
 LARGEST = 1_000_000  # characters of a policy file
+_SINCE = year_start(2000)  # hours before are of no use to anybody
 
 
 @dataclass(frozen=True)
@@ -149,18 +152,32 @@ def read_stored(tx: Transaction, tenant: int) -> Stored:
 
 def compare(file: PolicyFile, stored: Stored) -> Change:
     """What the file would change. Raises InvalidDefinition for a policy whose calendar exists neither in the file nor in the store."""
+    hours = {**{name: definition for name, (_, definition) in stored.calendars.items()}, **file.calendars}
     for number, (name, definition) in enumerate(file.policies.items()):
-        calendar = str(definition.get("calendar") or ALWAYS_OPEN)
-        if calendar != ALWAYS_OPEN and calendar not in file.calendars and calendar not in stored.calendars:
-            known = sorted({ALWAYS_OPEN, *file.calendars, *stored.calendars})
-            raise InvalidDefinition(
-                f"policies[{number}].calendar", f"{name!r} wants a calendar {calendar!r}, which does not exist; there are {', '.join(known)}"
-            )
+        where = f"policies[{number}].calendar"
+        for calendar in read_calendars(definition.get("calendar"), where):
+            if calendar not in (None, ALWAYS_OPEN) and calendar not in hours:
+                known = ", ".join(sorted({ALWAYS_OPEN, *hours}))
+                raise InvalidDefinition(where, f"{name!r} wants a calendar {calendar!r}, which does not exist; there are {known}")
     calendars = {n: stored.calendars.get(n, (0, {}))[0] + 1 for n, d in file.calendars.items() if stored.calendars.get(n, (0, None))[1] != d}
     policies = {n: stored.policies.get(n, (0, {}))[0] + 1 for n, d in file.policies.items() if stored.policies.get(n, (0, None))[1] != d}
     unchanged = [f"calendar {n}" for n in file.calendars if n not in calendars] + [f"policy {n}" for n in file.policies if n not in policies]
     in_force = {**{name: definition for name, (_, definition) in stored.policies.items()}, **file.policies}
-    return Change(calendars, policies, unchanged, warnings_of([Policy.from_definition(d, n) for n, d in in_force.items()]))
+    promised = [Policy.from_definition(d, n) for n, d in in_force.items()]
+    _refuse_never_open(file, promised, hours)
+    return Change(calendars, policies, unchanged, warnings_of(promised))
+
+
+def _refuse_never_open(file: PolicyFile, policies: Sequence[Policy], hours: Mapping[str, dict[str, Any]]) -> None:
+    """Refuse two calendars that a policy covers and that are never open together; those that the file leaves alone were looked at before."""
+    for policy in policies:
+        if policy.beside is None or not policy.active or not {policy.calendar, policy.beside} <= set(hours):
+            continue
+        if policy.name in file.policies or not {policy.calendar, policy.beside}.isdisjoint(file.calendars):
+            ours, theirs = (Calendar.from_definition(hours[name], name) for name in (policy.calendar, policy.beside))
+            if business_time(cover(ours, theirs)).next_open(_SINCE) == NEVER:
+                place = f"policies[{list(file.policies).index(policy.name)}].calendar.cover" if policy.name in file.policies else "calendars"
+                raise InvalidDefinition(place, f"{policy.calendar!r} and {policy.beside!r}, which {policy.name!r} covers, are never open at the same time")
 
 
 def warnings_of(policies: Sequence[Policy]) -> list[str]:

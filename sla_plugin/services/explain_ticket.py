@@ -6,7 +6,6 @@ from typing import Any
 from sla_plugin.engine.durations import SECOND
 from sla_plugin.engine.evaluate import Clock, Verdict
 from sla_plugin.engine.ledger import Segment, ledger, sentence
-from sla_plugin.engine.metrics.definitions import METRICS, MetricOptions
 from sla_plugin.engine.policies import ALWAYS_OPEN
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
@@ -108,15 +107,17 @@ def _choice(promise: Promise, verdict: Verdict) -> Sequence[Mapping[str, Any]]:
 
 
 def _clock(clock: Clock, events: Mapping[str, Any], calendars: Mapping[int, str], recorded: bool) -> dict[str, Any]:
-    title = METRICS[clock.metric](MetricOptions()).title
+    title = clock.title
     segments = ledger(clock)
     summed = sum(segment.counted for segment in segments)
     if summed != clock.elapsed:
         raise AssertionError(f"the ledger of {clock.metric} {clock.cycle} sums to {summed} µs, its clock says {clock.elapsed} µs")
     terms = clock.terms
-    calendar = None
+    calendar: dict[str, Any] | None = None
     if terms is not None:
         calendar = {"name": ALWAYS_OPEN if terms.calendar_id is None else calendars.get(terms.calendar_id), "version": terms.calendar_version}
+        if terms.beside_id is not None:
+            calendar["beside"] = {"name": calendars.get(terms.beside_id), "version": terms.beside_version}
     return {
         "metric": clock.metric,
         "title": title,

@@ -7,7 +7,6 @@ from typing import Any
 from sla_plugin.actions.context import ActionContext
 from sla_plugin.actions.registry import ACTIONS, DEFAULT_ON_BREACH
 from sla_plugin.engine.evaluate import Clock, Verdict
-from sla_plugin.engine.metrics.definitions import METRICS, MetricOptions
 from sla_plugin.ports import Words
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.ids import new_id
@@ -25,7 +24,7 @@ def plan_breach(
     mirror = verdict.mirror
     context = ActionContext(
         clock=clock,
-        metric=METRICS[clock.metric](MetricOptions()).title,
+        metric=clock.title,
         policy=policy.name,
         policy_version=clock.terms.policy_version,
         status=mirror["status"],

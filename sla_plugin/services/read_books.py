@@ -1,17 +1,18 @@
 """The books of a tenant: what each policy and calendar said, revision by revision."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sla_plugin.engine.business_time import BusinessTime, business_time
-from sla_plugin.engine.calendars import Calendar
+from sla_plugin.engine.calendars import Calendar, Cover, cover
 from sla_plugin.engine.policies import ALWAYS_OPEN, Book, Policy, Terms
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.policies import calendar_versions, policy_versions
 from sla_plugin.store.tenants import book_revision
 
 _ALWAYS = Calendar.from_definition({"time_zone": "UTC", "hours": ALWAYS_OPEN}, "24x7")
+_Version = tuple[int | None, int | None]  # of a calendar: id, number
 _cache: dict[int, tuple[int, list[Book]]] = {}
 _lock = threading.Lock()
 
@@ -31,10 +32,10 @@ def read_books(tx: Transaction, tenant: int) -> list[Book]:
 
 def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]:
     """Books from (name, version row) pairs; rows have revision, effective_at, version, definition."""
-    compiled: dict[tuple[int | None, int | None], BusinessTime] = {(None, None): business_time(_ALWAYS)}
+    compiled: dict[tuple[_Version, _Version], BusinessTime] = {}
     parsed: dict[int, Policy] = {}
-    made: dict[tuple[int, int | None, int | None], Terms] = {}
-    by_calendar: dict[str, Any] = {}
+    made: dict[tuple[int, _Version, _Version], Terms] = {}
+    by_calendar: dict[str | None, Any] = {}
     by_policy: dict[str, Any] = {}
     books: list[Book] = []
     revisions = sorted({(v.revision, v.effective_at) for _, v in (*policies, *calendars)})
@@ -46,16 +47,22 @@ def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]
             policy = parsed.get(version.id)
             if policy is None:
                 policy = parsed[version.id] = Policy.from_definition(version.definition, version.definition.get("name", "policy"))
-            calendar = by_calendar.get(policy.calendar)
-            c = (calendar.calendar_id, calendar.version) if calendar is not None else (None, None)
-            if c not in compiled and calendar is not None:
-                compiled[c] = business_time(Calendar.from_definition(calendar.definition, policy.calendar))
-            key = (version.id, *c)
+            calendars = [by_calendar.get(policy.calendar), by_calendar.get(policy.beside)]
+            ours, theirs = ((c.calendar_id, c.version) if c is not None else (None, None) for c in calendars)
+            if (ours, theirs) not in compiled:
+                compiled[ours, theirs] = business_time(_open_hours([c.definition for c in calendars if c is not None]))
+            key = (version.id, ours, theirs)
             if key not in made:
-                made[key] = Terms(version.policy_id, version.version, policy, c[0], c[1], compiled[c])
+                made[key] = Terms(version.policy_id, version.version, policy, *ours, compiled[ours, theirs], *theirs)
             terms.append(made[key])
         books.append(Book.of(revision, since, terms))
     return books
+
+
+def _open_hours(definitions: Sequence[Mapping[str, Any]]) -> Calendar | Cover:
+    """The hours of no calendar (24x7), of one, or of two that must both be open."""
+    hours = [Calendar.from_definition(definition, "calendar") for definition in definitions]
+    return cover(hours[0], hours[1]) if len(hours) > 1 else hours[0] if hours else _ALWAYS
 
 
 def books_since(books: Sequence[Book], first_received_at: int) -> list[Book]:

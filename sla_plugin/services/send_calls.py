@@ -25,7 +25,7 @@ CIRCUIT = 5  # failures in a row that open it
 def bind_calls(tx: Transaction, now: int, limit: int) -> int:
     """Make a call for every ticket with pending commands and no open call. Returns how many."""
     made = 0
-    for row in tickets_with_pending(tx, limit):
+    for row in sorted(tickets_with_pending(tx, limit), key=lambda r: r.promise_id):  # promises are locked in id order, everywhere
         lock_promises(tx, row.tenant_id, [row.promise_id])
         # each lost race makes the next try a little more patient
         lost = superseded_since(tx, row.tenant_id, row.connection_id, row.external_id, now - 600 * SECOND)

@@ -42,7 +42,7 @@ def clock_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock) -> di
         "target": clock.target,
         # as it stood when the clock last changed, so that the passing of time writes nothing
         "elapsed": clock.counted,
-        "counted_at": clock.spans[-1].since,
+        "counted_at": clock.since,
         "deadline_at": clock.deadline_at,
         "deadline_next_open_at": clock.deadline_next_open_at,
         "warning_at": clock.warning_at,

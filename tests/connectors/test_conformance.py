@@ -243,9 +243,12 @@ def test_any_value_anywhere_is_read_or_unreadable_never_another_error(one: Conne
 @every
 @settings(deadline=None, max_examples=50)
 @given(body=st.binary(max_size=200))
-def test_any_bytes_are_unreadable(one: Connector, body: bytes) -> None:
-    with pytest.raises(DeliveryUnreadable):
-        one.parse(InboundRequest({}, body, 0), {})
+def test_any_bytes_are_unreadable_or_say_nothing(one: Connector, body: bytes) -> None:
+    try:
+        parsed = one.parse(InboundRequest({}, body, 0), {})
+    except DeliveryUnreadable:
+        return
+    assert not parsed.events
 
 
 # --- writing -----------------------------------------------------------------------------------------------------------

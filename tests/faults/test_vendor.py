@@ -14,6 +14,12 @@ from tests.plant import SECOND
 
 
 @pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """What a helpdesk answers is the same on every database; test_workers runs on both."""
+    return sqlite_url
+
+
+@pytest.fixture
 def make(settings: Settings) -> Iterator[Callable[..., World]]:
     made: list[World] = []
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from sla_plugin.reports.exports import export_rows
+from sla_plugin.settings import Settings
+from sla_plugin.store.db import open_database
+from sla_plugin.store.tenants import the_tenant
 
 PARTS = ("web", "inbox-worker", "outbox-worker", "timekeeper", "redis")
 
@@ -23,6 +29,14 @@ def eventually(what: Callable[[], Any], seconds: float, said: str) -> Any:
         assert time.monotonic() < end, f"not within {seconds} s: {said} (last: {answer!r})"
         time.sleep(0.02)
     return answer
+
+
+def free_tcp_port() -> int:
+    """A TCP port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def instant_of(text: str) -> float:
@@ -104,10 +118,17 @@ class Product:
         desk.webhook_url = answer["webhook_url"]
         return answer["webhook_url"]
 
-    def export(self, kind: str, *words: str) -> list[dict[str, Any]]:
-        """`export KIND --json`."""
-        rows: list[dict[str, Any]] = self.cli("export", kind, "--json", *words)
-        return rows
+    def export(self, kind: str, ticket: str | None = None) -> list[dict[str, Any]]:
+        """The rows of `export KIND --json`, without the second that the command needs to start."""
+        settings = Settings.from_env(self.environment)
+        database = open_database(settings.database_url, self.folder)
+        try:
+            with database.reading() as tx:
+                tenant = the_tenant(tx)
+                assert tenant is not None
+                return [dict(row) for row in export_rows(tx, tenant, kind, ticket=ticket)]
+        finally:
+            database.engine.dispose()
 
     def pid(self, part: str) -> int:
         """The pid a part has announced, as `status` tells it; 0 while there is none."""

@@ -59,7 +59,7 @@ def test_one_write_per_breached_cycle_whatever_dies(request: pytest.FixtureReque
         time.sleep(2.5)  # whoever wants to write twice may
         assert {t: desk.count(t) for t in desk.tickets} == dict.fromkeys([*undisturbed, *tickets], ONCE)
 
-        alerts = product.export("alerts")
+        alerts = product.cli("export", "alerts", "--json")
         assert sorted((int(a["ticket"]), a["level"]) for a in alerts) == sorted((t, level) for t in desk.tickets for level in ("warning", "critical", "breach"))
         assert {c["state"] for c in product.export("commands")} == {"sent"}
         for ticket in (undisturbed[0], tickets[-1]):

@@ -1,0 +1,184 @@
+"""What holds of every history: order, repetition, time, ledgers, checkpoints."""
+
+import json
+import random
+from typing import Any
+
+from hypothesis import assume, given, settings, strategies
+
+from sla_plugin.engine.business_time import NEVER
+from sla_plugin.engine.checkpoints import Checkpoint
+from sla_plugin.engine.evaluate import evaluate, make_checkpoint
+from sla_plugin.engine.facts import Fact
+from sla_plugin.engine.ledger import ledger, sentence
+from sla_plugin.engine.policies import Book
+from tests.engine.histories import OFFICE, answer, at, book, book_lists, clocks_of, created, histories, instants, status, terms
+
+law = settings(max_examples=150, deadline=None)
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants, seed=strategies.integers(0, 2**32))
+def test_order_and_repetition_do_not_matter(history: list[Fact], books: list[Book], as_of: int, seed: int) -> None:
+    chance = random.Random(seed)
+    mixed = [*history, *chance.choices(history, k=len(history) // 2)]
+    chance.shuffle(mixed)
+    assert evaluate(mixed, books, as_of)._replace(clocks=()) == evaluate(history, books, as_of)._replace(clocks=())
+    assert clocks_of(evaluate(mixed, books, as_of)) == clocks_of(evaluate(history, books, as_of))
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants)
+def test_a_fact_told_in_parts_says_the_same(history: list[Fact], books: list[Book], as_of: int) -> None:
+    whole = Fact("z-both", "ticket.updated", at(333), sets={"category": "billing", "group": "tier9"})
+    parts = [Fact("z-one", "ticket.updated", at(333), sets={"category": "billing"}), Fact("z-two", "group.changed", at(333), sets={"group": "tier9"})]
+
+    def said(facts: list[Fact]) -> list[Any]:
+        return [(c.metric, c.cycle, c.phase, c.elapsed, c.deadline_at, c.passed, c.owner) for c in evaluate(facts, books, as_of).clocks]
+
+    assert said([*history, whole]) == said([*history, *parts])
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants)
+def test_every_ledger_sums_and_is_whole(history: list[Fact], books: list[Book], as_of: int) -> None:
+    for clock in evaluate(history, books, as_of).clocks:
+        rows = ledger(clock)
+        assert sum(row.counted for row in rows) == clock.elapsed
+        assert [row.total for row in rows][-1:] in ([], [clock.elapsed])
+        edges = [clock.started_at, *(row.until for row in rows)]
+        assert [row.since for row in rows] == edges[:-1]
+        assert edges[-1] == max(clock.counted_at, clock.started_at)
+        assert all(0 <= row.counted <= row.until - row.since for row in rows)
+        assert sentence(clock, "The clock").startswith("The clock ")
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants, later=strategies.integers(0, 10_000))
+def test_time_only_adds(history: list[Fact], books: list[Book], as_of: int, later: int) -> None:
+    assume(all(terms.policy.on_change == "keep" for b in books for terms in b.terms))
+    now = {(c.metric, c.cycle): c for c in evaluate(history, books, as_of).clocks}
+    then = {(c.metric, c.cycle): c for c in evaluate(history, books, as_of + later * 60_000_000).clocks}
+    for key, clock in now.items():
+        assert then[key].elapsed >= clock.elapsed
+        assert clock.passed.items() <= then[key].passed.items()  # what was recorded stays recorded
+        assert clock.finished_at is None or (then[key].finished_at, then[key].passed, then[key].elapsed) == (clock.finished_at, clock.passed, clock.elapsed)
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants)
+def test_nothing_happens_later_than_as_of(history: list[Fact], books: list[Book], as_of: int) -> None:
+    verdict = evaluate(history, books, as_of)
+    for clock in verdict.clocks:
+        assert all(instant <= as_of for instant in (*clock.passed.values(), clock.stopped_at or as_of, clock.finished_at or as_of, clock.started_at))
+    assert verdict.next_transition_at is None or verdict.next_transition_at > as_of - 1
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants)
+def test_a_breach_is_what_is_over_its_target(history: list[Fact], books: list[Book], as_of: int) -> None:
+    assume(len(books) == 1)
+    changed = {f.kind for f in history} & {"priority.changed", "deadline.extended"}
+    for clock in evaluate(history, books, as_of).clocks:
+        if clock.target is not None and not changed and clock.phase != "cancelled":
+            assert (clock.breached_at is not None) is (clock.elapsed > clock.target)
+            if clock.breached_at is not None:
+                assert clock.breached_at == clock.deadline_next_open_at
+                assert clock.deadline_at is not None
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants)
+def test_by_the_next_transition_something_moved(history: list[Fact], books: list[Book], as_of: int) -> None:
+    coming = evaluate(history, books, as_of).next_transition_at
+    assume(coming is not None and coming < NEVER)
+    assert coming is not None
+    before, after = evaluate(history, books, max(coming - 1, as_of)), evaluate(history, books, max(coming, as_of))
+
+    def said(verdict: Any) -> Any:
+        return [(c.metric, c.cycle, c.phase, dict(c.passed)) for c in verdict.clocks], verdict.state, verdict.last_at
+
+    assert coming <= as_of or said(after) != said(before) or any(f.at == coming for f in history) or any(b.since == coming for b in books)
+
+
+@law
+@given(start=strategies.integers(0, 20_000), target=strategies.integers(1, 4_000))
+def test_elapsed_at_the_deadline_is_the_target(start: int, target: int) -> None:
+    books = [book(terms(targets={"resolution": f"{target}m"}))]
+    (clock,) = evaluate([created(start)], books, at(start)).clocks
+    assert clock.deadline_at is not None
+    (due,) = evaluate([created(start)], books, max(clock.deadline_at, at(start))).clocks
+    assert (due.elapsed, due.breached_at) == (target * 60_000_000, None)
+    assert clock.deadline_next_open_at is not None
+    (late,) = evaluate([created(start)], books, clock.deadline_next_open_at + 1).clocks
+    assert (late.elapsed, late.breached_at) == (target * 60_000_000 + 1, clock.deadline_next_open_at)
+
+
+@law
+@given(moments=strategies.lists(strategies.integers(0, 20_000), min_size=3, max_size=3).map(sorted))
+def test_elapsed_adds_up(moments: list[int]) -> None:
+    first, middle, last = moments
+    books = [book(terms(targets={"resolution": "500h"}))]
+
+    def elapsed(since: int, until: int) -> int:
+        return evaluate([created(since)], books, at(until)).clocks[0].elapsed
+
+    assert elapsed(first, middle) + elapsed(middle, last) == elapsed(first, last)
+
+
+@law
+@given(day=strategies.integers(0, 6), start=strategies.integers(1081, 1400), length=strategies.integers(1, 500))
+def test_a_pause_outside_hours_changes_nothing(day: int, start: int, length: int) -> None:
+    books = [book(terms(targets={"resolution": "30h"}))]
+    pause = [status("waiting_customer", day * 1440 - 9 * 60 + start - 60), status("open", day * 1440 - 9 * 60 + start - 60 + length)]
+    assume(OFFICE.between(pause[0].at, pause[1].at) == 0 and pause[0].at > at(0))
+    plain, paused = (evaluate(facts, books, at(15_000)).clocks[0] for facts in ([created()], [created(), *pause]))
+    assert (plain.elapsed, plain.deadline_at, plain.deadline_next_open_at, plain.passed) == (
+        paused.elapsed,
+        paused.deadline_at,
+        paused.deadline_next_open_at,
+        paused.passed,
+    )
+
+
+@law
+@given(history=histories, books=book_lists, upto=instants, later=strategies.integers(0, 10_000))
+def test_a_checkpoint_and_the_rest_equal_all(history: list[Fact], books: list[Book], upto: int, later: int) -> None:
+    as_of = upto + later * 60_000_000
+    known = [b for b in books if b is books[0] or b.since <= upto]
+    checkpoint = make_checkpoint(history, known, upto)
+    assert checkpoint is not None
+    rest = [f for f in history if f.at > upto]
+    assume(checkpoint.fits(rest, books))
+    whole = evaluate(history, books, as_of)
+    stored = Checkpoint.from_data(json.loads(json.dumps(checkpoint.as_data())), books)
+    assert stored is not None
+    for start in (checkpoint, stored, checkpoint):  # a checkpoint may be used again
+        resumed = evaluate(rest, books, as_of, checkpoint=start)
+        assert resumed._replace(clocks=(), frozen={}) == whole._replace(clocks=(), frozen={})
+        assert clocks_of(resumed) == [c for c in clocks_of(whole) if c["cycle"] > resumed.frozen[c["metric"]]]
+
+
+@law
+@given(history=histories, books=book_lists, cuts=strategies.lists(strategies.integers(0, 15_000), max_size=4).map(sorted))
+def test_checkpoints_on_checkpoints_equal_all(history: list[Fact], books: list[Book], cuts: list[int]) -> None:
+    checkpoint, done = None, -(2**62)
+    for cut in cuts:
+        part = [f for f in history if done < f.at <= at(cut)]
+        assume(checkpoint is None or checkpoint.fits(part, books))
+        checkpoint = make_checkpoint(part, books, at(cut), checkpoint=checkpoint)
+        done = at(cut)
+    rest = [f for f in history if f.at > done]
+    assume(checkpoint is None or checkpoint.fits(rest, books))
+    resumed, whole = evaluate(rest, books, at(16_000), checkpoint=checkpoint), evaluate(history, books, at(16_000))
+    assert clocks_of(resumed) == [c for c in clocks_of(whole) if c["cycle"] > resumed.frozen.get(c["metric"], 0)]
+
+
+def test_a_checkpoint_refuses_what_belongs_before_it() -> None:
+    books = [book()]
+    checkpoint = make_checkpoint([created(), answer(10)], books, at(60))
+    assert checkpoint is not None
+    assert not checkpoint.fits([answer(60)], books)
+    assert not checkpoint.fits([answer(70)], [book(terms(2))])
+    assert not checkpoint.fits([answer(70)], [*books, book(terms(2), since=at(30), revision=2)])
+    assert checkpoint.fits([answer(70)], [*books, book(terms(2), since=at(80), revision=2)])
