@@ -23,7 +23,8 @@ from sla_plugin.store import schema
 from sla_plugin.store.db import Database, database_of, db, engine_options
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import the_tenant
-from sla_plugin.web import admin, health, schemas
+from sla_plugin.web import health, schemas
+from sla_plugin.web.admin.registration import register_pages
 from sla_plugin.web.door import WebhookDoor
 
 _DAY = 86_400_000_000
@@ -114,7 +115,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=None, JSON_SORT_KEYS=False)
     app.register_blueprint(schemas.blueprint(runtime.outside))
     app.register_blueprint(health.blueprint(runtime.database))
-    admin.register(app, runtime)
+    register_pages(app, runtime)
     # webhooks never reach Flask: the door answers them with the same limits and logs, at a fraction of the cost
     app.wsgi_app = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock)  # type: ignore[method-assign]
     app.extensions["sla_plugin"] = runtime

@@ -75,14 +75,12 @@ class Run:
     def _business(self) -> bool:
         return self.target is None or self.target.business
 
-    def threshold(self, level: str) -> int | None:
-        """Counted time at which a level is reached (breach: exceeded)."""
-        target = self.target
+    def thresholds(self) -> tuple[int, int, int] | None:
+        """Counted time at which LEVELS are reached (breach: exceeded); None if nothing is promised."""
+        target, allowance = self.target, self.allowance
         if target is None:
             return None
-        if not self.allowance:
-            return target.amount if level == "breach" else target.warning if level == "warning" else target.critical
-        return self.allowance + (target.amount if level == "breach" else target.warning if level == "warning" else target.critical)
+        return target.warning + allowance, target.critical + allowance, target.amount + allowance
 
     def instant_of(self, amount: int, *, exceeded: bool = False) -> int | None:
         """When the counted time reaches `amount` (exceeded: the last instant before it is more); None if, held as it is, it never does."""
@@ -109,19 +107,16 @@ class Run:
                     return span
         return None
 
-    def note_passed(self, at: int) -> None:
-        """Record the levels that the clock passes before `at`; a level that new terms moved into the past is recorded when they came."""
-        passed = self.passed
-        if self.target is None or len(passed) == len(LEVELS):
+    def note_passed(self, elapsed: int) -> None:
+        """Record the levels that `elapsed` (counted up to now) passes; a level that new terms moved into the past is recorded when they came."""
+        passed, thresholds = self.passed, self.thresholds()
+        if thresholds is None or elapsed < thresholds[0] or len(passed) == len(LEVELS):
             return
-        elapsed = self.counted
-        if self.state == "running" and self.hours is not None:
-            elapsed += self.hours.between(self.since, at)
-        for level in LEVELS:
-            amount = self.threshold(level)
-            if level in passed or amount is None or elapsed < amount or (elapsed == amount and level == "breach"):
+        for level, amount in zip(LEVELS, thresholds, strict=True):
+            breach = level == "breach"
+            if level in passed or elapsed < amount or (breach and elapsed == amount):
                 continue
-            instant = self.instant_of(amount, exceeded=level == "breach")
+            instant = self.instant_of(amount, exceeded=breach)
             if instant is not None:
                 passed[level] = max(instant, self.terms_at)
 
@@ -130,18 +125,19 @@ class Run:
         same = terms is self.terms and (target is self.target or target == self.target)
         if same and state == self.state:
             return
-        self.note_passed(at)
+        span = self.open_span(at)
+        elapsed = self.counted + span.counted
+        self.note_passed(elapsed)
         if at > self.since:
-            span = self.open_span(at)
             self.spans.append(span)
-            self.counted += span.counted
+            self.counted = elapsed
         self.since, self.state, self.cause = at, state, cause
         if not same:
             self._come_under(at, terms, target)
 
     def extend(self, at: int, amount: int) -> None:
         """Grant `amount` of counted time more from now on; levels already passed stay passed."""
-        self.note_passed(at)
+        self.note_passed(self.counted + self.open_span(at).counted)
         self.allowance += amount
 
     def _come_under(self, at: int, terms: Terms | None, target: Target | None) -> None:

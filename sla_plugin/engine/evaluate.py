@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from sla_plugin.engine.checkpoints import Checkpoint
-from sla_plugin.engine.clocks import LEVELS, Run, Span
+from sla_plugin.engine.clocks import Run, Span
 from sla_plugin.engine.facts import Fact, in_order
 from sla_plugin.engine.fold import Fold
 from sla_plugin.engine.policies import Book, Terms
@@ -171,8 +171,7 @@ def folded(
         fold, last_at, coming = checkpoint.resume(), checkpoint.last_at, [b for b in books[1:] if b.since > checkpoint.at]
     else:
         fold, last_at, coming = Fold.begin(books, settle), None, list(books[1:])
-        if books:
-            fold.open_book(books[0], -(2**62))
+        fold.book = books[0] if books else None
         if (implied := _implied_creation(ordered, known_since)) is not None:
             ordered = in_order([implied, *ordered])
     snapshots = sorted((max(f.seen_at, f.at), n) for n, f in enumerate(ordered) if f.seen_at is not None and f.seen)
@@ -218,13 +217,16 @@ def _clock(run: Run, as_of: int) -> Clock:
     """A run as a clock at `as_of`."""
     at = as_of if run.finished_at is None or run.finished_at > as_of else run.finished_at
     last = run.open_span(at)
-    run.note_passed(last.until)
+    elapsed = run.counted + last.counted
+    run.note_passed(elapsed)
     phase = run.state if run.finished_at is None else "finished"
     if run.cancelled or run.state == "gone" or run.terms is None:
         phase = "cancelled"
-    instants = [None if (amount := run.threshold(level)) is None else run.instant_of(amount) for level in LEVELS]
-    amount = run.threshold("breach")
-    next_open = run.instant_of(amount, exceeded=True) if amount is not None else None
+    warning_at = critical_at = deadline_at = next_open_at = amount = None
+    if (thresholds := run.thresholds()) is not None:
+        warning, critical, amount = thresholds
+        warning_at, critical_at, deadline_at = run.instant_of(warning), run.instant_of(critical), run.instant_of(amount)
+        next_open_at = run.instant_of(amount, exceeded=True)
     shown = "breach" in run.passed or phase not in ("on_hold", "cancelled")
     return Clock(
         metric=run.metric,
@@ -236,14 +238,14 @@ def _clock(run: Run, as_of: int) -> Clock:
         target=amount,
         allowance=run.allowance,
         business=last.business,
-        elapsed=run.counted + last.counted,
+        elapsed=elapsed,
         counted=run.counted,
         counted_at=at,
         since=run.since,
-        deadline_at=instants[2] if shown else None,
-        deadline_next_open_at=next_open if shown else None,
-        warning_at=instants[0],
-        critical_at=instants[1],
+        deadline_at=deadline_at if shown else None,
+        deadline_next_open_at=next_open_at if shown else None,
+        warning_at=warning_at,
+        critical_at=critical_at,
         passed=run.passed,
         terms=run.terms,
         cause=run.cause,

@@ -179,7 +179,12 @@ def _untangled(facts: Sequence[Fact]) -> list[Fact]:
     for _, group in groupby(facts, key=_at):
         together = list(group)
         if len(together) > 1:
-            together = list({fact.key: fact for fact in sorted(together, key=repr)}.values())
+            by_key: dict[str, Fact] = {}
+            for fact in together:
+                other = by_key.setdefault(fact.key, fact)
+                if other is not fact and repr(fact) < repr(other):
+                    by_key[fact.key] = fact  # told in two ways under one key: one of them, whichever came first
+            together = list(by_key.values())
             if all(f.sequence is not None or f.kind == "ticket.created" for f in together):
                 together.sort(key=lambda f: (f.kind != "ticket.created", f.sequence or 0, f.key))
             else:

@@ -66,7 +66,10 @@ class Fold:
 
     def state(self) -> dict[str, Any]:
         """The ticket as others set it."""
-        return {name: value for name, value in self.view.items() if name not in _MOMENT}
+        state = dict(self.view)
+        for name in _MOMENT:
+            del state[name]
+        return state
 
     def open_book(self, book: Book, at: int) -> None:
         """New terms come into force."""
@@ -113,9 +116,11 @@ class Fold:
         everyone = chosen or fact.gone is not None or not self.begun
         self.begun = True
         for slot in self.slots:
-            kinds, fields, always = slot.metric.wakes
-            if everyone or kind in kinds or always or not fields.isdisjoint(moved):
+            wakes = slot.metric.wakes
+            if everyone or wakes.always or not wakes.fields.isdisjoint(moved):
                 self._settle(slot, at, fact.key, told=True)
+            elif kind in wakes.kinds:
+                self._hear(slot, at, fact.key)
         if fact.extends is not None:
             self._extend(at, *fact.extends)
 
@@ -219,6 +224,14 @@ class Fold:
                 self._start(slot, at, cause)
         else:
             self._run_on(slot, run, at, cause)
+
+    def _hear(self, slot: Slot, at: int, cause: str) -> None:
+        """An event that may start, stop or reopen a metric's clock, on a ticket that stands as it stood."""
+        run = slot.run
+        if run is None:
+            self._start(slot, at, cause)
+        elif run.state == "stopped" or (not self.gone and slot.metric.stop.test(self.view)):
+            self._settle(slot, at, cause, told=True)
 
     def _start(self, slot: Slot, at: int, cause: str) -> None:
         view, metric = self.view, slot.metric

@@ -53,7 +53,7 @@ def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]
                 compiled[ours, theirs] = business_time(_open_hours([c.definition for c in calendars if c is not None]))
             key = (version.id, ours, theirs)
             if key not in made:
-                made[key] = Terms(version.policy_id, version.version, policy, *ours, compiled[ours, theirs], *theirs)
+                made[key] = Terms(version.policy_id, version.version, policy, ours[0], ours[1], compiled[ours, theirs], theirs[0], theirs[1])
             terms.append(made[key])
         books.append(Book.of(revision, since, terms))
     return books

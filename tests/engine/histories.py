@@ -50,7 +50,9 @@ def fact(kind: str, minute: float, key: str = "", **told: Any) -> Fact:
     """A fact `minute` minutes after START; other words set fields of the ticket."""
     known = {"actor_id", "actor_role", "public", "opening", "own", "gone", "seen", "seen_at", "sequence", "extends", "added", "removed"}
     fields = {name: value for name, value in told.items() if name in known}
-    return Fact(key or f"{kind}@{minute}{sorted(told.items())}", kind, START + round(minute * MINUTE), sets={k: v for k, v in told.items() if k not in known}, **fields)
+    return Fact(
+        key or f"{kind}@{minute}{sorted(told.items())}", kind, START + round(minute * MINUTE), sets={k: v for k, v in told.items() if k not in known}, **fields
+    )
 
 
 def created(minute: float = 0, **told: Any) -> Fact:
@@ -111,7 +113,12 @@ def _made(number: int, minute: int, what: str, value: Any) -> Fact:
         return fact(f"{what}.changed", minute, key, **{what: value})
     if value in ("deleted", "restored"):
         return fact(f"ticket.{value}", minute, key, gone="deleted" if value == "deleted" else "")
-    kind, role = {"answer": ("reply.public", "agent"), "question": ("reply.public", "customer"), "note": ("note.internal", "agent"), "bot": ("reply.public", "system")}[value]
+    kind, role = {
+        "answer": ("reply.public", "agent"),
+        "question": ("reply.public", "customer"),
+        "note": ("note.internal", "agent"),
+        "bot": ("reply.public", "system"),
+    }[value]
     return fact(kind, minute, key, actor_role=role, actor_id="c1" if role == "customer" else "a1")
 
 
@@ -124,7 +131,9 @@ options: Sequence[dict[str, Any]] = (
     {"metrics": {"resolution": {"reopens": "new_cycle"}, "first_response": {"internal_notes": True, "bots": True}}, "resolution": {"starts": "assignment"}},
 )
 book_lists = strategies.lists(
-    strategies.tuples(strategies.integers(1, 10_000), strategies.sampled_from(options), strategies.sampled_from([OFFICE, SHOP]), strategies.sampled_from(["8h", "3h", None])),
+    strategies.tuples(
+        strategies.integers(1, 10_000), strategies.sampled_from(options), strategies.sampled_from([OFFICE, SHOP]), strategies.sampled_from(["8h", "3h", None])
+    ),
     min_size=1,
     max_size=3,
 ).map(

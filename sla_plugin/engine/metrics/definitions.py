@@ -70,8 +70,11 @@ class Metric:
     wakes: Waking = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        parts = (self.start, self.stop, self.hold, self.cancel, self.close, self.reopen)
-        object.__setattr__(self, "wakes", waking([part.definition for part in parts if part is not None]))
+        moving = waking([part.definition for part in (self.start, self.stop, self.reopen)])
+        # what holds or cancels is asked for where the ticket moved; one that asks for the event is asked always
+        standing = waking([part.definition for part in (self.hold, self.cancel, self.close) if part is not None])
+        always = moving.always or standing.always or bool(standing.kinds)
+        object.__setattr__(self, "wakes", Waking(moving.kinds, moving.fields | standing.fields, always))
 
 
 def metric_of(

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from sla_plugin.engine.calendars import Calendar
 from sla_plugin.engine.durations import MINUTE
 from sla_plugin.engine.policies import ALWAYS_OPEN
+from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.reports import queries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file, read_stored
 from sla_plugin.store.policies import Calendar as CalendarRow
@@ -31,9 +32,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
         with runtime.database.reading() as tx:
             newest = {v.calendar_id: (name, v) for name, v in calendar_versions(tx, viewer().tenant)}
             stored = read_stored(tx, viewer().tenant)
-        users: dict[str, list[str]] = {}
+        users: dict[str | None, list[str]] = {}
         for name, (_, definition) in stored.policies.items():
-            users.setdefault(str(definition.get("calendar") or ALWAYS_OPEN), []).append(name)
+            for calendar in read_calendars(definition.get("calendar"), name):
+                users.setdefault(calendar, []).append(name)
         rows = [(name, v, Calendar.from_definition(v.definition, name)) for name, v in sorted(newest.values(), key=lambda r: r[0])]
         return render("calendars.html", rows=[(n, v, c, weekly_time(c)) for n, v, c in rows], users=users)
 

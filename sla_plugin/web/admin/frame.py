@@ -30,19 +30,6 @@ _STATIC = Path(__file__).parent / "static"
 csrf = CSRFProtect()
 
 
-class Runtime(Protocol):
-    """What pages need of the process they run in."""
-
-    settings: Settings
-    database: Database
-    outside: Outside
-
-    @staticmethod
-    def clock() -> int:
-        """Now, microseconds UTC."""
-        ...
-
-
 class PartHealth(Protocol):
     """The health of one part of the machine, as somebody outside the web process sees it."""
 
@@ -54,6 +41,20 @@ class PartHealth(Protocol):
     @property
     def detail(self) -> str:
         """A few words."""
+        ...
+
+
+class Runtime(Protocol):
+    """What pages need of the process they run in; `parts` says how the other processes are, where somebody knows."""
+
+    settings: Settings
+    database: Database
+    outside: Outside
+    parts: Callable[[], Mapping[str, PartHealth]] | None
+
+    @staticmethod
+    def clock() -> int:
+        """Now, microseconds UTC."""
         ...
 
 

@@ -58,9 +58,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 def part_health(runtime: Runtime) -> Mapping[str, PartHealth]:
     """Each part as the supervisor sees it; nothing where the process runs alone (then only the database is known)."""
-    look = runtime.parts
-    found: Mapping[str, PartHealth] = look() if callable(look) else {}
-    return found
+    return runtime.parts() if runtime.parts is not None else {}
 
 
 def machine_lines(runtime: Runtime, now: int, waiting: int, oldest: int | None) -> list[dict[str, Any]]:

@@ -78,8 +78,9 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
     definition, errors = policy_form.definition_of(form, versions[0].definition if versions else {})
     if row is None and not errors and definition["name"] in stored.policies:
         errors["name"] = f"There is a policy {definition['name']} already; choose another name or change that one."
-    if definition["calendar"] != ALWAYS_OPEN and definition["calendar"] not in stored.calendars:
-        errors["calendar"] = f"There is no calendar {definition['calendar']}."
+    for field, none in (("calendar", ALWAYS_OPEN), ("beside", "")):
+        if form.get(field, none) not in (none, *stored.calendars):
+            errors[field] = f"There is no calendar {form[field]}."
     if row is not None and versions and form.get("version") != str(versions[0].version):
         errors[""] = _overtaken(versions[0])
         form["version"] = str(versions[0].version)

@@ -13,6 +13,7 @@ from sla_plugin.engine.facts import PRIORITIES, STATUSES
 from sla_plugin.engine.metrics.definitions import METRICS
 from sla_plugin.engine.operators import OPERATORS
 from sla_plugin.engine.policies import ALWAYS_OPEN, POLICY_FIELDS, Policy, priority_word
+from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.errors import InvalidDefinition
 
 GROUPS = {"all": "All of these hold", "any": "Any of these holds", "none": "None of these holds"}
@@ -29,7 +30,8 @@ def form_of(definition: Mapping[str, Any]) -> MultiDict[str, str]:
     for flag, default in (("active", True), ("default", False)):
         if definition.get(flag, default):
             form[flag] = "yes"
-    form["calendar"] = str(definition.get("calendar") or ALWAYS_OPEN)
+    form["calendar"], beside = read_calendars(definition.get("calendar"), "calendar")
+    form["beside"] = beside or ""
     form["warning"], form["critical"] = str(definition.get("warning", 80)), str(definition.get("critical", 95))
     form.setlist("pause_in", list(definition.get("pause_in", ["waiting_customer"])))
     resolution = definition.get("resolution") or {}
@@ -98,7 +100,8 @@ def definition_of(form: MultiDict[str, str], known: Mapping[str, Any]) -> tuple[
             definition[name] = int(typed)
         else:
             errors[name] = f"{typed or 'Nothing'} is no whole number; write one such as {default}."
-    definition["calendar"] = form.get("calendar", ALWAYS_OPEN)
+    calendar, beside = form.get("calendar", ALWAYS_OPEN), form.get("beside", "")
+    definition["calendar"] = {"cover": [calendar, beside]} if beside else calendar
     kept = {metric: promised for metric, promised in (known.get("targets") or {}).items() if metric not in METRICS}
     definition["targets"] = {**_targets_from_form(form, errors, some=bool(kept)), **kept}
     definition["pause_in"] = form.getlist("pause_in")
