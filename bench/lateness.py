@@ -35,7 +35,7 @@ RATES = {"sqlite": 20, "postgres": 50}  # webhooks a second
 LOAD_TICKETS = 200
 POLICY = f"""
 policies:
-  - {{name: Load, applies_to: {{field: tags, contains: load}}, targets: {{first_response: 4h, resolution: 5d}}}}
+  - {{name: Load, applies_to: {{field: tags, contains: load}}, targets: {{first_response: 4h, resolution: 120h}}}}
   - {{name: Quick, targets: {{first_response: {TARGET}s}}}}
 """
 

@@ -1,4 +1,4 @@
-"""Commands about policies and calendars: `policy` apply, lint, list, show."""
+"""Commands about policies: `policy` apply, lint, plan, list, show."""
 
 from typing import Any, TextIO
 
@@ -6,13 +6,18 @@ import click
 import yaml
 
 from sla_plugin.cli.installation import actor, answer, open_installation
+from sla_plugin.engine.durations import clock_text
 from sla_plugin.engine.policies import Policy
 from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.reports.export_rows import instant_text
 from sla_plugin.services.apply_policy_file import Stored, apply_policy_file, compare, read_policy_file, read_stored
+from sla_plugin.services.plan_change import Plan, Standing, plan_change
 from sla_plugin.settings import Settings
 from sla_plugin.store.policies import policy_versions
+
+_NOTHING = Standing(None, None, "-", None)
+_WORDS = {"starts": "newly promised", "stops": "matching no more", "breached": "breached by this", "saved": "out of breach by this"}
 
 
 @click.group("policy")
@@ -67,6 +72,81 @@ def lint_command(settings: Settings, file: TextIO, offline: bool) -> None:
     data["would_change"] = data.pop("changed")
     del data["revision"]
     answer(data)
+
+
+@policy_group.command("plan")
+@click.argument("file", type=click.File(encoding="utf-8"))
+@click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
+@click.option("--limit", default=20, show_default=True, help="How many rows the table has.")
+@click.pass_obj
+def plan_command(settings: Settings, file: TextIO, as_json: bool, limit: int) -> None:
+    """Say which open clocks FILE would move, worst first, if it were applied now; nothing is stored.
+
+    JSON: {"computed_at", "changed", "promises", "clocks", "counts": {"stays", "earlier", "later", "starts", "stops", "breached", "saved"},
+    "moves": [{"ticket", "connection", "metric", "cycle", "outcome", "breaches", "now", "then", "moves_us"}], "warnings"}; `now` and `then` hold policy,
+    due_at and state.
+    """
+    told = read_policy_file(file.read())
+    installation = open_installation(settings)
+    with installation.reading() as tx:
+        plan = plan_change(tx, installation.tenant, told, installation.now(), installation.outside)
+    if as_json:
+        answer(_plan_data(plan))
+    else:
+        click.echo("\n".join(_plan_lines(plan, limit)))
+
+
+def _plan_data(plan: Plan) -> dict[str, Any]:
+    told = plan.change.as_data()
+    return {
+        "computed_at": instant_text(plan.computed_at),
+        "changed": told["changed"],
+        "promises": plan.promises,
+        "clocks": plan.clocks,
+        "counts": plan.counts,
+        "moves": [
+            {
+                "ticket": m.ticket,
+                "connection": m.connection,
+                "metric": m.metric,
+                "cycle": m.cycle,
+                "outcome": m.outcome,
+                "breaches": m.breaches,
+                "now": _standing_data(m.now),
+                "then": _standing_data(m.then),
+                "moves_us": m.by,
+            }
+            for m in plan.moves
+        ],
+        "warnings": told["warnings"],
+    }
+
+
+def _standing_data(standing: Standing | None) -> dict[str, Any] | None:
+    return standing and {"policy": standing.policy, "due_at": instant_text(standing.due_at), "state": standing.state}
+
+
+def _plan_lines(plan: Plan, limit: int) -> list[str]:
+    changed = [
+        f"{kind} {name} version {version}"
+        for kind, names in (("calendar", plan.change.calendars), ("policy", plan.change.policies))
+        for name, version in names.items()
+    ]
+    lines = [f"Changes {', '.join(changed)}." if changed else "Changes nothing."]
+    lines.append(f"Computed {instant_text(plan.computed_at)} from {plan.clocks} open clocks of {plan.promises} tickets. Finished clocks never change.")
+    lines.append(", ".join(f"{_WORDS.get(name, name)} {count}" for name, count in plan.counts.items()))
+    rows = [("ticket", "clock", "due now", "due then", "moves", "state", "policy")]
+    for m in plan.moves[:limit]:
+        now, then = m.now or _NOTHING, m.then or _NOTHING
+        moves = ("" if m.by is None else f"{'-' if m.by < 0 else '+'}{clock_text(abs(m.by))}") if m.outcome != "stops" else "no promise"
+        state, policy = (one if one == other else f"{one} -> {other}" for one, other in ((now.state, then.state), (now.policy or "-", then.policy or "-")))
+        rows.append((m.ticket, f"{m.metric} {m.cycle}", instant_text(now.due_at) or "-", instant_text(then.due_at) or "-", moves, state, policy))
+    if len(rows) > 1:
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines += ["", *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)]
+        if len(plan.moves) > limit:
+            lines.append(f"... {limit} of {len(plan.moves)}, worst first; --json has all")
+    return lines + [f"warning: {warning}" for warning in plan.change.warnings]
 
 
 @policy_group.command("list")

@@ -67,13 +67,11 @@ class Run:
 
     def open_span(self, until: int) -> Span:
         """The last span, as if it ended at `until`."""
-        until = max(until, self.since)
-        counted = self.hours.between(self.since, until) if self.hours is not None and self.state == "running" else 0
-        return Span(self.since, until, self.state, self.cause, self.terms, self._business, counted, self.counted)
-
-    @property
-    def _business(self) -> bool:
-        return self.target is None or self.target.business
+        since, target = self.since, self.target
+        if until < since:
+            until = since
+        counted = self.hours.between(since, until) if self.state == "running" and self.hours is not None else 0
+        return Span(since, until, self.state, self.cause, self.terms, target is None or target.business, counted, self.counted)
 
     def thresholds(self) -> tuple[int, int, int] | None:
         """Counted time at which LEVELS are reached (breach: exceeded); None if nothing is promised."""
@@ -82,37 +80,53 @@ class Run:
             return None
         return target.warning + allowance, target.critical + allowance, target.amount + allowance
 
+    def instants(self) -> tuple[int | None, int | None, int | None, int | None]:
+        """When the thresholds are reached, and when the deadline is in the next-opening convention; None for what, held as it is, never comes."""
+        thresholds = self.thresholds()
+        if thresholds is None:
+            return None, None, None, None
+        warning, critical, amount = thresholds
+        if warning <= self.counted:
+            return self.instant_of(warning), self.instant_of(critical), self.instant_of(amount), self.instant_of(amount, exceeded=True)
+        counting = self._counting()
+        if counting is None:
+            return None, None, None, None
+        hours, since, counted = counting
+        deadline = hours.add(since, amount - counted)
+        return hours.add(since, warning - counted), hours.add(since, critical - counted), deadline, hours.add(deadline, 0)
+
     def instant_of(self, amount: int, *, exceeded: bool = False) -> int | None:
         """When the counted time reaches `amount` (exceeded: the last instant before it is more); None if, held as it is, it never does."""
-        hours = self.hours
-        if amount > self.counted or (amount == self.counted and (exceeded or not amount)):
-            if self.state != "running" or hours is None:
-                # stopped in time: when it would have been due, had it run on
-                last = self._last_counting() if self.state == "stopped" else None
-                return _within(last, amount - last.before, exceeded) if last is not None else None
-            deadline = hours.add(self.since, amount - self.counted)
-            return hours.next_open(deadline) if exceeded else deadline
+        if amount > self.counted or (amount == self.counted and exceeded):
+            counting = self._counting()
+            return None if counting is None else _within(counting, amount, exceeded)
         for spans in (self.earlier, self.spans):
-            if spans and spans[-1].before + spans[-1].counted >= amount + exceeded:
+            if spans and _end(spans[-1]) >= amount + exceeded:
                 # the first span that ends with as much; spans that count nothing end with what was there before
                 find = bisect_right if exceeded else bisect_left
-                span = spans[find(spans, amount, key=_end)]
-                return _within(span, amount - span.before, exceeded)
+                return _within(_counting_of(spans[find(spans, amount, key=_end)]), amount, exceeded)
         return None
 
-    def _last_counting(self) -> Span | None:
-        for spans in (self.spans, self.earlier):
-            for span in reversed(spans):
-                if span.state == "running" and span.terms is not None:
-                    return span
+    def _counting(self) -> tuple[BusinessTime, int, int] | None:
+        """By which hours the time from now on counts, since when, and what had counted by then; None if it does not count.
+
+        A clock that was stopped in time is taken as if it had run on: its deadline is when it would have been due.
+        """
+        if self.state == "running":
+            return (self.hours, self.since, self.counted) if self.hours is not None else None
+        if self.state == "stopped":
+            for spans in (self.spans, self.earlier):
+                for span in reversed(spans):
+                    if span.state == "running" and span.terms is not None:
+                        return _counting_of(span)
         return None
 
     def note_passed(self, elapsed: int) -> None:
         """Record the levels that `elapsed` (counted up to now) passes; a level that new terms moved into the past is recorded when they came."""
-        passed, thresholds = self.passed, self.thresholds()
-        if thresholds is None or elapsed < thresholds[0] or len(passed) == len(LEVELS):
+        target, passed = self.target, self.passed
+        if target is None or elapsed < target.warning or len(passed) == len(LEVELS):
             return
-        for level, amount in zip(LEVELS, thresholds, strict=True):
+        for level, amount in zip(LEVELS, self.thresholds() or (), strict=True):
             breach = level == "breach"
             if level in passed or elapsed < amount or (breach and elapsed == amount):
                 continue
@@ -189,10 +203,13 @@ def _end(span: Span) -> int:
     return span.before + span.counted
 
 
-def _within(span: Span, amount: int, exceeded: bool) -> int:
-    """The instant at which a running span has counted `amount`."""
-    if span.terms is None:
-        return span.since
-    hours = span.terms.business_time if span.business else ALWAYS
-    deadline = hours.add(span.since, amount)
+def _counting_of(span: Span) -> tuple[BusinessTime, int, int]:
+    hours = span.terms.business_time if span.business and span.terms is not None else ALWAYS
+    return hours, span.since, span.before
+
+
+def _within(counting: tuple[BusinessTime, int, int], amount: int, exceeded: bool) -> int:
+    """When the clock has counted `amount`."""
+    hours, since, before = counting
+    deadline = hours.add(since, amount - before)
     return hours.next_open(deadline) if exceeded else deadline

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from sla_plugin.engine.business_time import NEVER
 from sla_plugin.engine.checkpoints import Checkpoint
 from sla_plugin.engine.clocks import Run, Span
 from sla_plugin.engine.facts import Fact, in_order
@@ -118,7 +119,7 @@ def evaluate(
         clock = _clock(run, as_of)
         clocks.append(clock)
         moves_at = _moves_at(clock, settle)
-        if moves_at is not None and (upcoming is None or moves_at < upcoming):
+        if moves_at is not None and moves_at < NEVER and (upcoming is None or moves_at < upcoming):
             upcoming = moves_at
     return Verdict(
         as_of=as_of,
@@ -222,11 +223,7 @@ def _clock(run: Run, as_of: int) -> Clock:
     phase = run.state if run.finished_at is None else "finished"
     if run.cancelled or run.state == "gone" or run.terms is None:
         phase = "cancelled"
-    warning_at = critical_at = deadline_at = next_open_at = amount = None
-    if (thresholds := run.thresholds()) is not None:
-        warning, critical, amount = thresholds
-        warning_at, critical_at, deadline_at = run.instant_of(warning), run.instant_of(critical), run.instant_of(amount)
-        next_open_at = run.instant_of(amount, exceeded=True)
+    warning_at, critical_at, deadline_at, next_open_at = run.instants()
     shown = "breach" in run.passed or phase not in ("on_hold", "cancelled")
     return Clock(
         metric=run.metric,
@@ -235,7 +232,7 @@ def _clock(run: Run, as_of: int) -> Clock:
         started_at=run.started_at,
         stopped_at=run.stopped_at,
         finished_at=run.finished_at,
-        target=amount,
+        target=None if run.target is None else run.target.amount + run.allowance,
         allowance=run.allowance,
         business=last.business,
         elapsed=elapsed,

@@ -32,7 +32,7 @@ _CHOOSERS = frozenset({"policy.chosen", "contract.changed", "customer.changed"})
 _GONE = {"ticket.merged": "merged", "ticket.deleted": "deleted", "ticket.restored": ""}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen would cost more than all the rest of making one; nobody changes a fact
 class Fact:
     """One event in our words. `sets` holds the fields it changes, `seen` the ticket as shown after it; instants are microseconds UTC.
 
@@ -114,7 +114,9 @@ def translate(
         told = {"policy": told.get("policy")} if kind == "policy.chosen" else {}
     elif kind not in _CHOOSERS:
         told = {name: value for name, value in told.items() if name not in _CHOOSING}
-    seen = {name: value for name, value in (data.get("seen") or {}).items() if name not in _CHOOSING}
+    seen = data.get("seen")
+    if seen:
+        seen = _ours({name: value for name, value in seen.items() if name not in _CHOOSING}, status, priority, unset_priority)
     return Fact(
         key=key,
         kind=kind,
@@ -123,10 +125,10 @@ def translate(
         actor_id=actor_id,
         actor_role=actor_role,
         public=public,
-        sets=_ours(told, status, priority, unset_priority),
+        sets=_ours(told, status, priority, unset_priority) if told else {},
         added=tuple(data.get("added") or ()) if "to" not in data else (),
         removed=tuple(data.get("removed") or ()) if "to" not in data else (),
-        seen=_ours(seen, status, priority, unset_priority),
+        seen=seen or {},
         seen_at=data.get("seen_at"),
         opening=bool(data.get("opening")),
         own=own or kind == "own.write",

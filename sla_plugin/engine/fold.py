@@ -116,10 +116,10 @@ class Fold:
         everyone = chosen or fact.gone is not None or not self.begun
         self.begun = True
         for slot in self.slots:
-            wakes = slot.metric.wakes
-            if everyone or wakes.always or not wakes.fields.isdisjoint(moved):
+            kinds, fields, always = slot.metric.starts_on if slot.run is None else slot.metric.moves_on
+            if everyone or always or (moved and not fields.isdisjoint(moved)):
                 self._settle(slot, at, fact.key, told=True)
-            elif kind in wakes.kinds:
+            elif kind in kinds:
                 self._hear(slot, at, fact.key)
         if fact.extends is not None:
             self._extend(at, *fact.extends)
@@ -159,7 +159,7 @@ class Fold:
             if not same or name not in view:
                 view[name] = value
                 moved.append(name)
-        return frozenset(moved)
+        return frozenset(moved) if moved else _NOTHING
 
     def _heal(self, seen: Mapping[str, Any]) -> frozenset[str]:
         # the status of a merged or deleted ticket is a consequence, not a resolution
@@ -220,8 +220,6 @@ class Fold:
                 self._run_on(slot, run, at, cause)
         elif metric.stop.test(view):
             self._stop(slot, run, at, cause)
-            if metric.restarts and slot.run is None:
-                self._start(slot, at, cause)
         else:
             self._run_on(slot, run, at, cause)
 
@@ -230,8 +228,10 @@ class Fold:
         run = slot.run
         if run is None:
             self._start(slot, at, cause)
-        elif run.state == "stopped" or (not self.gone and slot.metric.stop.test(self.view)):
+        elif run.state == "stopped":
             self._settle(slot, at, cause, told=True)
+        elif not self.gone and slot.metric.stop.test(self.view):
+            self._stop(slot, run, at, cause)
 
     def _start(self, slot: Slot, at: int, cause: str) -> None:
         view, metric = self.view, slot.metric
@@ -258,6 +258,8 @@ class Fold:
         self.provisional += 1
         if metric.reopens != "continue" or metric.close.test(self.view):
             self._finish(slot, run, at)
+            if metric.restarts:
+                self._start(slot, at, cause)
 
     def _finish(self, slot: Slot, run: Run, at: int) -> None:
         run.finished_at = at

@@ -83,7 +83,8 @@ def _equals(name: str, words: frozenset[str]) -> Test:
         def test_one(facts: Facts) -> bool:
             fact = facts.get(name)
             if fact.__class__ is str:
-                return bool(fact == word or fact.casefold() == word)
+                text: str = fact
+                return text == word or text.casefold() == word
             if fact is None:
                 return False
             return word in _all_texts(fact) if fact.__class__ in _MANY else _text(fact) == word

@@ -33,6 +33,7 @@ class Policy:
                    restart (from nothing), from_now (the new target counts from the change)
     metrics        metric: options that say otherwise for it: pause_in, starts, stops, reopens (never, continue, new_cycle), internal_notes, bots,
                    agent_created [all false], warning, critical; or a metric of your own: title, start, stop, pause, reopen, cancel (conditions), reopens
+    tiers          [{name: L1, groups: [...], response: 15m, ownership: 4h}, ...]: clocks of each tier beside the customer's [none]
     on_breach      actions in order
     """
 
@@ -134,6 +135,13 @@ class Book:
             metrics=metrics,
         )
 
+    def changed_since(self, before: "Book") -> frozenset[int] | None:
+        """The policies whose terms are others than in the book before; None if it may give a ticket another policy than that one did."""
+        if [_choice_of(t.policy) for t in before.terms] != [_choice_of(t.policy) for t in self.terms]:
+            return None
+        kept = set(map(id, before.terms))
+        return frozenset(t.policy_id for t in self.terms if id(t) not in kept)
+
     def choose(self, state: Mapping[str, Any]) -> Terms | None:
         """The policy of a ticket in `state`: the one it, its contract or its plan names, else the first that applies."""
         for name in NAMED_BY:
@@ -164,6 +172,11 @@ class Book:
 
     def _named(self, name: Any) -> Terms | None:
         return next((t for t in self.terms if t.policy.name == name), None)
+
+
+def _choice_of(policy: Policy) -> tuple[Any, ...]:
+    """What decides which tickets get a policy, beside its place."""
+    return policy.name, policy.default, policy.applies_to.definition
 
 
 def _reason(terms: Terms, matched: bool, because: str) -> dict[str, Any]:

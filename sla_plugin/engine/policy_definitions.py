@@ -9,6 +9,7 @@ from sla_plugin.engine.durations import format_duration, parse_duration
 from sla_plugin.engine.facts import PRIORITIES, STATUSES
 from sla_plugin.engine.metrics.definitions import METRICS, Metric, MetricOptions
 from sla_plugin.engine.metrics.own import read_own_metric
+from sla_plugin.engine.metrics.tiers import read_tiers
 from sla_plugin.engine.possible import can_hold
 from sla_plugin.errors import InvalidDefinition
 
@@ -22,7 +23,7 @@ POLICY_FIELDS: Final = frozenset(
 _KEYS: Final = frozenset(
     {
         *("name", "description", "active", "default", "position", "applies_to", "calendar", "targets", "warning", "critical"),
-        *("pause_in", "resolution", "on_change", "metrics", "on_breach"),
+        *("pause_in", "resolution", "on_change", "metrics", "tiers", "on_breach"),
     }
 )
 _PRIORITY_WORDS: Final = {"urgent": "P0", "critical": "P0", "high": "P1", "normal": "P2", "medium": "P2", "low": "P3"}
@@ -65,6 +66,12 @@ def read_policy(definition: Mapping[str, Any], where: str) -> dict[str, Any]:
     thresholds = _thresholds(definition, where, (80, 95))
     metrics, by_metric = _metrics(definition, where, thresholds)
     targets = _targets(definition.get("targets"), f"{where}.targets", metrics, by_metric)
+    tiers = read_tiers(definition.get("tiers") or [], f"{where}.tiers")
+    for name_of_tier in set(tiers) & set(metrics):
+        raise InvalidDefinition(f"{where}.tiers", f"{name_of_tier} is a metric of its own already; give the tier another name")
+    if tiers:
+        metrics |= {metric: made for metric, (made, _) in tiers.items()}
+        targets |= _targets({metric: target for metric, (_, target) in tiers.items()}, f"{where}.tiers", metrics, dict.fromkeys(tiers, thresholds))
     return {
         "name": name,
         "description": str(definition.get("description") or ""),

@@ -80,7 +80,7 @@ def work(queue: str, redis_url: str, runtime: tasks.Drains) -> None:
             try:
                 listening.append(DrainWorker(queue, connect(redis_url)))
                 if not stop.is_set():
-                    listening[0].work(logging_level="WARNING")
+                    listening[0].work(logging_level="CRITICAL")
             except (RedisLost, RedisError, OSError) as problem:
                 log.warning("Redis does not answer (%s); looking for work without it", problem)
             except StopRequested:

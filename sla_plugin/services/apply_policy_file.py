@@ -13,6 +13,7 @@ from sla_plugin.engine.calendars import Calendar, cover, year_start
 from sla_plugin.engine.policies import ALWAYS_OPEN, Policy
 from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.errors import InvalidDefinition
+from sla_plugin.services.copy_holidays import copy_holidays
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.policies import add_calendar_version, add_policy_version, calendar_versions, policy_versions
@@ -108,6 +109,8 @@ def _calendars(told: Any) -> dict[str, dict[str, Any]]:
             raise InvalidDefinition("calendars", f"{name!r} is no name; give the calendar one of at most 200 characters")
         if name == ALWAYS_OPEN:
             raise InvalidDefinition(where, "this name is taken: it always means around the clock")
+        if isinstance(definition, Mapping):
+            definition = copy_holidays(definition, where)
         # the calendar's own form, so that writing the same hours differently is no change
         calendars[name] = Calendar.from_definition(definition, where).to_definition()
     return calendars
@@ -183,11 +186,12 @@ def _refuse_never_open(file: PolicyFile, policies: Sequence[Policy], hours: Mapp
 def warnings_of(policies: Sequence[Policy]) -> list[str]:
     """What works but is hardly meant: policies that never get a ticket, tickets that get no policy."""
     active = sorted((p for p in policies if p.active), key=lambda p: (p.default, p.position, p.name))  # the order in which they are tried
+    found = [warning for policy in active for warning in policy.warnings()]
     takes_all = next((p for p in active if p.applies_to.definition is None), None)
     if takes_all is None:
-        return ["a ticket that meets no policy's conditions is promised nothing: make one policy the default, without conditions"]
+        return [*found, "a ticket that meets no policy's conditions is promised nothing: make one policy the default, without conditions"]
     shadowed = active[active.index(takes_all) + 1 :]
-    return [f"policy {p.name!r} never applies: {takes_all.name!r} is tried before it and takes every ticket" for p in shadowed]
+    return [*found, *(f"policy {p.name!r} never applies: {takes_all.name!r} is tried before it and takes every ticket" for p in shadowed)]
 
 
 def apply_policy_file(tx: Transaction, tenant: int, file: PolicyFile, now: int, actor: str) -> Change:

@@ -7,6 +7,7 @@ from typing import Any
 from sla_plugin.engine.clocks import LEVELS
 from sla_plugin.engine.evaluate import Clock, Verdict, evaluate
 from sla_plugin.engine.facts import DONE, Fact, translate
+from sla_plugin.engine.policies import Book
 from sla_plugin.ports import Words
 from sla_plugin.services.judge_cycles import judge_cycles
 from sla_plugin.services.outside import Outside
@@ -14,8 +15,7 @@ from sla_plugin.services.plan_commands import plan_breach
 from sla_plugin.services.read_books import books_since, read_books
 from sla_plugin.services.verdict_rows import OPEN_PHASES, alert_row, clock_row, ticket_row
 from sla_plugin.store.alerts import insert_alerts
-from sla_plugin.store.clocks import Clock as ClockRow
-from sla_plugin.store.clocks import delete_clocks, read_clocks, write_clocks
+from sla_plugin.store.clocks import delete_clocks, read_clocks, same_clock, write_clocks
 from sla_plugin.store.connections import Connection, list_connections
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import watermarks
@@ -65,11 +65,11 @@ def facts_of(rows: Sequence[Any], words: Words) -> list[Fact]:
     ]
 
 
-def verdict_of(tx: Transaction, tenant: int, promise: Promise, rows: Sequence[Any], words: Words, connection: Connection, as_of: int, settle: int) -> Verdict:
-    """Evaluate one promise's stored history at `as_of`."""
+def verdict_of(promise: Promise, rows: Sequence[Any], books: Sequence[Book], words: Words, connection: Connection, as_of: int, settle: int) -> Verdict:
+    """Evaluate one promise's stored history under the tenant's books at `as_of`."""
     return evaluate(
         facts_of(rows, words),
-        books_since(read_books(tx, tenant), promise.first_received_at),
+        books_since(books, promise.first_received_at),
         as_of,
         settle=settle,
         # a vendor's creation instant may be cut to the second
@@ -102,7 +102,7 @@ class _Batch:
     finished: list[tuple[Promise, Ticket, Clock]] = field(default_factory=list)
     judged: set[int] = field(default_factory=set)  # promises whose records may have to be written or corrected
 
-    def add(self, promise: Promise, ticket: Ticket, verdict: Verdict, stored: Mapping[tuple[str, int], ClockRow]) -> None:
+    def add(self, promise: Promise, ticket: Ticket, verdict: Verdict, stored: Mapping[tuple[str, int], Any]) -> None:
         """Gather what differs from what is stored."""
         cycles = {(c.metric, c.cycle) for c in verdict.clocks}
         for clock in verdict.clocks:
@@ -130,9 +130,9 @@ class _Batch:
             }
         )
 
-    def _add_clock(self, promise: Promise, ticket: Ticket, clock: Clock, before: ClockRow | None) -> None:
+    def _add_clock(self, promise: Promise, ticket: Ticket, clock: Clock, before: Any) -> None:
         row = clock_row(self.tenant, promise, ticket, clock)
-        if before is None or any(getattr(before, k) != v for k, v in row.items() if k != "id"):
+        if before is None or not same_clock(before, row):
             self.clocks.append(row)
             if clock.phase == "finished" or (before is not None and not before.open):
                 self.judged.add(promise.id)
@@ -154,7 +154,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
     ids = [p.id for p in promises]
     histories = read_histories(tx, tenant, ids)
     tickets = {t.promise_id: t for t in tickets_of(tx, tenant, ids)}
-    stored: dict[int, dict[tuple[str, int], ClockRow]] = {p: {} for p in ids}
+    stored: dict[int, dict[tuple[str, int], Any]] = {p: {} for p in ids}
     for row in read_clocks(tx, tenant, ids):
         stored[row.promise_id][row.metric, row.cycle] = row
     connections = {c.id: c for c in list_connections(tx, tenant)}
@@ -162,13 +162,14 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
     held_back = watermarks(tx, now - GRACE)
 
     batch = _Batch(tenant, now, book_revision(tx, tenant))
+    books = read_books(tx, tenant)  # after the revision: one that comes in between is swept, not missed
     verdicts: dict[int, tuple[Promise, Verdict]] = {}
     for promise in promises:
         rows, connection = histories.get(promise.id, []), connections[promise.connection_id]
         if promise.history and _is_live(rows):
             promise.history, promise.alerts_since = False, now
         as_of = complete_until(promise, rows, now, held_back)
-        verdict = verdict_of(tx, tenant, promise, rows, words[connection.id], connection, as_of, outside.settle)
+        verdict = verdict_of(promise, rows, books, words[connection.id], connection, as_of, outside.settle)
         verdicts[promise.id] = (promise, verdict)
         batch.add(promise, tickets[promise.id], verdict, stored[promise.id])
 

@@ -10,6 +10,7 @@ from sla_plugin.engine.policies import ALWAYS_OPEN
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.read_books import read_books
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.store.clocks import corrections_of, read_records
 from sla_plugin.store.connections import Connection, get_connection
@@ -48,7 +49,7 @@ def explain_ticket(tx: Transaction, tenant: int, ticket: Ticket, connection: Con
     promise = tx.get_one(Promise, (tenant, ticket.promise_id))
     rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
     as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
-    verdict = verdict_of(tx, tenant, promise, rows, outside.words(connection), connection, as_of, outside.settle)
+    verdict = verdict_of(promise, rows, read_books(tx, tenant), outside.words(connection), connection, as_of, outside.settle)
     events = {row.event_key: row for row in rows}
     calendars = {version.calendar_id: name for name, version in calendar_versions(tx, tenant)}
     commands, calls = outbox_of(tx, tenant, promise.id)

@@ -2,10 +2,11 @@
 
 from sla_plugin.services.evaluate_promises import GRACE, evaluate_promises
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.read_books import affected_policies, read_books
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import watermarks
-from sla_plugin.store.tickets import claim_due, claim_stale
+from sla_plugin.store.tickets import claim_due, claim_stale, note_revision
 
 PATIENCE = 500_000  # how long a breach waits for deliveries received before it
 
@@ -42,6 +43,11 @@ def sweep_terms(tx: Transaction, tenant: int, revision: int, now: int, outside: 
     """Bring a chunk of promises evaluated with older terms up to `revision`. Returns how many; 0 = all are."""
     promises = claim_stale(tx, tenant, revision, limit)
     if promises:
-        written = evaluate_promises(tx, tenant, promises, now, outside, {})
+        affected = affected_policies(read_books(tx, tenant), revision)
+        # what the change cannot move is only noted: it stands as it did
+        moved = [p for p in promises if affected is None or p.book_revision != revision - 1 or p.policy_id in affected]
+        evaluated = {p.id for p in moved}
+        note_revision(tx, tenant, [p.id for p in promises if p.id not in evaluated], revision)
+        written = evaluate_promises(tx, tenant, moved, now, outside, {})
         append_audit(tx, tenant, now, "machine", "terms applied", {"revision": revision, "promises": len(promises), **written.changes()})
     return len(promises)

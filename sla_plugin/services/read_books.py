@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sla_plugin.engine.business_time import BusinessTime, business_time
@@ -47,10 +48,10 @@ def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]
             policy = parsed.get(version.id)
             if policy is None:
                 policy = parsed[version.id] = Policy.from_definition(version.definition, version.definition.get("name", "policy"))
-            calendars = [by_calendar.get(policy.calendar), by_calendar.get(policy.beside)]
-            ours, theirs = ((c.calendar_id, c.version) if c is not None else (None, None) for c in calendars)
+            pair = [by_calendar.get(policy.calendar), by_calendar.get(policy.beside)]
+            ours, theirs = ((c.calendar_id, c.version) if c is not None else (None, None) for c in pair)
             if (ours, theirs) not in compiled:
-                compiled[ours, theirs] = business_time(_open_hours([c.definition for c in calendars if c is not None]))
+                compiled[ours, theirs] = business_time(_open_hours([c.definition for c in pair if c is not None]))
             key = (version.id, ours, theirs)
             if key not in made:
                 made[key] = Terms(version.policy_id, version.version, policy, ours[0], ours[1], compiled[ours, theirs], theirs[0], theirs[1])
@@ -63,6 +64,14 @@ def _open_hours(definitions: Sequence[Mapping[str, Any]]) -> Calendar | Cover:
     """The hours of no calendar (24x7), of one, or of two that must both be open."""
     hours = [Calendar.from_definition(definition, "calendar") for definition in definitions]
     return cover(hours[0], hours[1]) if len(hours) > 1 else hours[0] if hours else _ALWAYS
+
+
+def affected_policies(books: Sequence[Book], revision: int) -> frozenset[int] | None:
+    """The policies whose tickets the book of that revision may move; None if it may move any, since it chooses otherwise than the book before it."""
+    for before, book in pairwise(books):
+        if book.revision == revision and before.revision == revision - 1:
+            return book.changed_since(before)
+    return None
 
 
 def books_since(books: Sequence[Book], first_received_at: int) -> list[Book]:

@@ -22,6 +22,8 @@ _MIRRORED = {
     "organization": "organization",
     "link": "link",
 }
+_COLUMNS = tuple((name, column, getattr(Ticket, column).type.length) for name, column in _MIRRORED.items())
+_KNOWN = frozenset({*_MIRRORED, "tags", "created_at"})
 
 
 def clock_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock) -> dict[str, Any]:
@@ -77,11 +79,10 @@ def alert_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock, level
 def ticket_row(ticket: Ticket, verdict: Verdict, now: int) -> dict[str, Any] | None:
     """The mirror's columns; None if nothing changed."""
     mirror = verdict.mirror
-    row: dict[str, Any] = {column: _text(mirror.get(name), getattr(Ticket, column).type.length) for name, column in _MIRRORED.items()}
+    row: dict[str, Any] = {column: _text(mirror.get(name), length) for name, column, length in _COLUMNS}
     row["subject"] = row["subject"] or ""
     row["tags"] = list(mirror.get("tags") or ())
-    known = {*_MIRRORED, "tags", "created_at"}
-    row["fields"] = {k: v for k, v in mirror.items() if k not in known}
+    row["fields"] = {k: v for k, v in mirror.items() if k not in _KNOWN}
     row["gone"] = verdict.gone or None
     row["created_at"] = mirror.get("created_at") or min((c.started_at for c in verdict.clocks), default=None)
     row["updated_at"] = verdict.last_at if verdict.last_at is not None else now

@@ -1,12 +1,12 @@
 """Alerts: a warning, critical or breach that a person should know of; one per clock, cycle and level."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Index, String, UniqueConstraint, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Index, String, Table, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sla_plugin.store.bulk import insert_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 
 
@@ -33,16 +33,8 @@ class Alert(TenantRow, Base):
 
 def insert_alerts(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, str, int, str]]:
     """Insert alerts; returns (promise, metric, cycle, level) of the new ones."""
-    if not rows:
-        return set()
-    dialect = postgresql if tx.is_postgres else sqlite
-    statement = (
-        dialect.insert(Alert)
-        .values(list(rows))
-        .on_conflict_do_nothing(index_elements=["tenant_id", "promise_id", "metric", "cycle", "level"])
-        .returning(Alert.promise_id, Alert.metric, Alert.cycle, Alert.level)
-    )
-    return {tuple(r) for r in tx.execute(statement)}
+    key = ("promise_id", "metric", "cycle", "level")
+    return {(p, m, c, level) for p, m, c, level in insert_rows(tx, cast(Table, Alert.__table__), rows, known=("tenant_id", *key), returning=key)}
 
 
 def alerts_of(tx: Transaction, tenant: int, promise: int) -> Sequence[Alert]:

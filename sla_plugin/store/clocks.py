@@ -1,6 +1,7 @@
 """Clocks, compliance records and their corrections: what evaluate said, as rows."""
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import Index, String, Table, UniqueConstraint, delete, insert, select
@@ -99,17 +100,28 @@ class Correction(TenantRow, Base):
 
 CLOCKS = cast(Table, Clock.__table__)
 _CLOCK_KEY = ("tenant_id", "promise_id", "metric", "cycle")
+CLOCK_COLUMNS = ("id", *(c.key for c in Clock.__table__.columns if c.key != "id"))
+_SAYS = itemgetter(*CLOCK_COLUMNS[1:])
 _CLOCK_CHANGES = tuple(c.key for c in Clock.__table__.columns if c.key not in (*_CLOCK_KEY, "id"))
 
 
-def read_clocks(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Clock]:
-    """The stored clocks of some promises."""
-    return tx.scalars(
-        select(Clock)
-        .where(Clock.tenant_id == tenant, Clock.promise_id.in_(list(promises)))
-        .order_by(Clock.promise_id, Clock.started_at, Clock.metric)
-        .execution_options(populate_existing=True)
-    ).all()
+def read_clocks(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Any]:
+    """The stored clocks of some promises: plain rows of CLOCK_COLUMNS, cheaper by far than objects where a sweep reads thousands."""
+    return tx.execute(select(*(CLOCKS.c[name] for name in CLOCK_COLUMNS)).where(CLOCKS.c.tenant_id == tenant, CLOCKS.c.promise_id.in_(list(promises)))).all()
+
+
+def same_clock(stored: Any, row: Mapping[str, Any]) -> bool:
+    """Whether a row to write says what the stored one says already."""
+    return bool(tuple(stored)[1:] == _SAYS(row))
+
+
+_STANDING = ("promise_id", "metric", "cycle", "phase", "target", "elapsed", "deadline_at", "deadline_next_open_at", "warning_at", "critical_at")
+
+
+def read_open_clocks(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Any]:
+    """How the open clocks of some promises stand: plain rows with the columns that say when they are due."""
+    columns = (CLOCKS.c[name] for name in (*_STANDING, "breached_at", "policy_id"))
+    return tx.execute(select(*columns).where(CLOCKS.c.tenant_id == tenant, CLOCKS.c.promise_id.in_(list(promises)), CLOCKS.c.open.is_(True))).all()
 
 
 def write_clocks(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -112,8 +112,9 @@ def count_refusal(tx: Transaction, tenant: int, connection: int, now: int, reaso
 
 
 def paused_connections(tx: Transaction, now: int) -> list[int]:
-    """Connections whose vendor asked us to wait, or whose circuit is open."""
-    return list(tx.scalars(select(ConnectionState.connection_id).where(ConnectionState.paused_until > now)))
+    """Connections that nothing is sent to now: the vendor asked us to wait, the circuit is open, or the operator has switched them from live."""
+    waiting = tx.scalars(select(ConnectionState.connection_id).where(ConnectionState.paused_until > now))
+    return [*waiting, *tx.scalars(select(Connection.id).where(Connection.mode != "live"))]
 
 
 def overdue_check(tx: Transaction, before: int) -> Connection | None:

@@ -141,6 +141,25 @@ def lock_promises(tx: Transaction, tenant: int, promises: Collection[int]) -> Se
     return tx.scalars(query.execution_options(populate_existing=True)).all()
 
 
+def open_promises(tx: Transaction, tenant: int, after: int, limit: int) -> Sequence[Any]:
+    """The next open promises in id order, after the id `after`, none of a running import; unlocked."""
+    columns = (Promise.id, Promise.connection_id, Promise.first_received_at, Promise.horizon_at, Promise.book_revision, Promise.policy_id)
+    query = select(*columns).where(Promise.tenant_id == tenant, Promise.id > after, Promise.open.is_(True), Promise.history.is_(False))
+    return tx.execute(query.order_by(Promise.id).limit(limit)).all()
+
+
+def note_revision(tx: Transaction, tenant: int, promises: Collection[int], revision: int) -> None:
+    """Locked promises stand under a newer book as they did under theirs."""
+    if promises:
+        tx.execute(update(Promise).where(Promise.tenant_id == tenant, Promise.id.in_(list(promises))).values(book_revision=revision))
+
+
+def ticket_names(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, str]:
+    """The external id of each promise's ticket."""
+    rows = tx.execute(select(Ticket.promise_id, Ticket.external_id).where(Ticket.tenant_id == tenant, Ticket.promise_id.in_(list(promises))))
+    return {r.promise_id: r.external_id for r in rows}
+
+
 def claim_due(tx: Transaction, now: int, limit: int, held_back: Mapping[int, int]) -> Sequence[Promise]:
     """Lock promises of ONE tenant whose next transition is due; those another process holds are passed over.
 
@@ -161,7 +180,8 @@ def claim_due(tx: Transaction, now: int, limit: int, held_back: Mapping[int, int
 
 def claim_stale(tx: Transaction, tenant: int, revision: int, limit: int) -> Sequence[Promise]:
     """Lock open promises evaluated with older terms than `revision`, in id order."""
-    query = select(Promise).where(Promise.tenant_id == tenant, Promise.open.is_(True), Promise.book_revision < revision).order_by(Promise.id).limit(limit)
+    query = select(Promise).where(Promise.tenant_id == tenant, Promise.open.is_(True), Promise.book_revision < revision)
+    query = query.order_by(Promise.book_revision, Promise.id).limit(limit)  # the order of its index; nobody is waited for, so none of the locks
     if tx.is_postgres:
         query = query.with_for_update(skip_locked=True)
     return tx.scalars(query.execution_options(populate_existing=True)).all()

@@ -7,7 +7,7 @@ from hypothesis import strategies
 
 from sla_plugin.engine.business_time import business_time
 from sla_plugin.engine.calendars import Calendar
-from sla_plugin.engine.durations import HOUR, MINUTE
+from sla_plugin.engine.durations import MINUTE
 from sla_plugin.engine.evaluate import Clock, Verdict
 from sla_plugin.engine.facts import Fact
 from sla_plugin.engine.instants import instant
@@ -16,11 +16,15 @@ from sla_plugin.engine.policies import Book, Policy, Terms
 START = instant("2026-11-16T09:00:00Z")  # a Monday
 OFFICE = business_time(
     Calendar.from_definition(
-        {"time_zone": "Europe/Berlin", "hours": dict.fromkeys(("mon", "tue", "wed", "thu", "fri"), ["08:00-12:00", "13:00-18:00"]), "holidays": ["2026-11-18"]},
+        {
+            "time_zone": "Europe/Berlin",
+            "hours": {day: ["08:00-12:00", "13:00-18:00"] for day in ("mon", "tue", "wed", "thu", "fri")},
+            "holidays": ["2026-11-18"],
+        },
         "office",
     )
 )
-SHOP = business_time(Calendar.from_definition({"time_zone": "America/New_York", "hours": dict.fromkeys(("mon", "wed", "sat"), ["10:00-22:00"])}, "shop"))
+SHOP = business_time(Calendar.from_definition({"time_zone": "America/New_York", "hours": {day: ["10:00-22:00"] for day in ("mon", "wed", "sat")}}, "shop"))
 ALL = {
     "first_response": {"P0": "15m", "P1": "1h", "P2": "2h"},
     "next_response": "90m",
@@ -143,4 +147,3 @@ book_lists = strategies.lists(
     ]
 )
 instants = strategies.integers(-100, 20_000).map(at)
-LONG = 1000 * HOUR

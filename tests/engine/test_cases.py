@@ -46,7 +46,7 @@ def test_a_case_that_is_wrong_fails_with_the_reason(change: dict[str, Any], reas
     assert reason in run_case({**ELAPSED, **change})
 
 
-@pytest.mark.parametrize("case", [case for case in [*CASES, *OURS]], ids=lambda case: case["id"])
+@pytest.mark.parametrize("case", [*CASES, *OURS], ids=lambda case: case["id"])
 def test_every_answer_is_compared(case: dict[str, Any]) -> None:
     for key in case["expect"]:
         assert run_case({**case, "expect": {**case["expect"], key: "nonsense"}}).startswith((f"{key}: expected 'nonsense'", "op "))

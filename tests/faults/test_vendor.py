@@ -212,6 +212,19 @@ def test_a_ticket_that_is_gone(world: World) -> None:
     assert (world.call()["state"], world.call()["status"]) == ("failed", 404)
 
 
+@pytest.mark.parametrize("mode", ["dry_run", "observe"])
+def test_a_connection_switched_off_is_not_written_to_until_it_is_live_again(world: World, mode: str) -> None:
+    ticket = world.breach()
+    world.desk.faults.append(Fault(status=503))
+    world.send()
+    world.switch(mode)
+    world.send(400)
+    assert (world.desk.count(ticket), world.states("call"), len(world.desk.refused)) == (NOTHING, ["waiting"], 1)
+    world.switch("live")
+    world.send()
+    assert (world.desk.count(ticket), world.states("call")) == (ONCE, ["sent"])
+
+
 # --- somebody else was faster ------------------------------------------------------------------------------------------
 BY_ANNA: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "a comment": ({"comment": {"body": "I look at it", "public": False}}, ONCE),

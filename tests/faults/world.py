@@ -6,6 +6,7 @@ import pytest
 
 from connectors.http import Http
 from sla_plugin.ports import Http as WayOut
+from sla_plugin.services.change_connection import set_mode
 from sla_plugin.settings import Settings
 from tests.journeys.foreign_desk import ROBOT, ForeignDesk
 from tests.plant import SECOND, Plant, instant
@@ -53,6 +54,11 @@ class World:
         """Drain the outbox, `after` seconds later."""
         self.plant.now += round(after * SECOND)
         self.plant.send()
+
+    def switch(self, mode: str) -> None:
+        """As the operator does it: live, dry_run, observe."""
+        with self.plant.database.transaction() as tx:
+            set_mode(tx, self.plant.tenant, "desk", mode, self.plant.now, "test", self.plant.outside)
 
     def call(self, number: int = -1) -> dict[str, Any]:
         return self.plant.rows("call")[number]

@@ -22,7 +22,9 @@ class SlowAndFast:
         self._under_way: set[str] = set()
         self._lock = threading.Lock()
 
-    def request(self, method: str, url: str, *, operation: str, headers: Any = None, auth: Any = None, json: Any = None, data: bytes | None = None) -> HttpAnswer:
+    def request(
+        self, method: str, url: str, *, operation: str, headers: Any = None, auth: Any = None, json: Any = None, data: bytes | None = None
+    ) -> HttpAnswer:
         """A webhook receiver."""
         ticket = str(data).split('"ticket":')[1].split('"')[1]
         with self._lock:

@@ -1,14 +1,16 @@
 """Policy files: everything is checked first, only what changed becomes a version, and every refusal names its place."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.services.apply_policy_file import Change, apply_policy_file, read_policy_file, read_stored
+from sla_plugin.services.explain_ticket import choose_ticket, explain_ticket
 from sla_plugin.services.read_books import read_books
 from sla_plugin.settings import Settings
-from tests.plant import Plant
+from tests.plant import Plant, instant
 
 FILE = """
 # what Gold customers were promised
@@ -118,3 +120,73 @@ def test_warnings(plant: Plant, text: str, warning: str) -> None:
     change = put(plant, text)
     assert len(change.warnings) == 1
     assert warning in change.warnings[0]
+
+
+# --- a customer's calendar beside ours -------------------------------------------------------------------------------
+COVER = """
+calendars:
+  Ours: {time_zone: UTC, hours: {mon: ["09:00-17:00"], tue: ["09:00-17:00"]}}
+  Theirs: {time_zone: UTC, hours: {mon: ["12:00-20:00"], tue: ["07:00-10:00"]}, holidays: [{date: 2026-11-17, name: Their day}]}
+policies:
+  - name: Gold
+    calendar: {cover: [Ours, Theirs]}
+    targets: {resolution: 6h}
+"""
+
+
+def told_of(plant: Plant, ticket: str) -> dict[str, Any]:
+    with plant.database.reading() as tx:
+        (clock,) = explain_ticket(tx, plant.tenant, *choose_ticket(tx, plant.tenant, ticket, None), plant.now, plant.outside)["clocks"]
+    return clock
+
+
+def test_time_counts_while_both_calendars_are_open(plant: Plant) -> None:
+    put(plant, COVER)
+    plant.tell({"type": "ticket.created", "id": "e1", "ticket": "T", "occurred_at": "2026-11-16T09:00:00Z", "values": {"status": "open"}})
+    plant.now = instant("2026-11-18T00:00")
+    clock = told_of(plant, "T")
+    # Monday 12 to 17; their Tuesday is a holiday; the sixth hour ends the Monday after at 13
+    assert (clock["elapsed"], clock["deadline_at"]) == (5 * 3600, instant("2026-11-23T13:00"))
+    assert clock["calendar"] == {"name": "Ours", "version": 1, "beside": {"name": "Theirs", "version": 1}}
+    assert ("holiday", "Their day") in {(row["state"], row["name"]) for row in clock["ledger"]}
+
+
+def test_a_new_version_of_either_calendar_counts_from_then_on(plant: Plant) -> None:
+    put(plant, COVER)
+    plant.tell({"type": "ticket.created", "id": "e1", "ticket": "T", "occurred_at": "2026-11-16T09:00:00Z", "values": {"status": "open"}})
+    plant.now = instant("2026-11-16T13:00")
+    put(plant, "calendars: {Theirs: {time_zone: UTC, hours: 24x7}}")
+    plant.keep()
+    clock = told_of(plant, "T")
+    assert clock["deadline_at"] == instant("2026-11-17T10:00")  # an hour by the first version, four and one by ours alone
+    assert clock["calendar"]["beside"] == {"name": "Theirs", "version": 2}
+    (stored,) = plant.rows("clock")
+    assert (stored["deadline_at"], stored["calendar_version"]) == (clock["deadline_at"], 1)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "place", "said"),
+    [
+        ("{cover: [Ours]}", "policies[0].calendar", "two that must both be open"),
+        ("{cover: [Ours, Theirs, Ours]}", "policies[0].calendar", "two that must both be open"),
+        ("{cover: Ours}", "policies[0].calendar", "two that must both be open"),
+        ("{both: [Ours, Theirs]}", "policies[0].calendar", "two that must both be open"),
+        ("{cover: [Ours, Ours]}", "policies[0].calendar.cover", "write 'Ours' alone"),
+        ("{cover: [24x7, Theirs]}", "policies[0].calendar.cover", "write 'Theirs' alone"),
+        ("{cover: [Ours, Their]}", "policies[0].calendar", "'Their', which does not exist"),
+        ("{cover: [Ours, Nights]}", "policies[0].calendar.cover", "never open at the same time"),
+    ],
+    ids=["one", "three", "no list", "another word", "the same", "24x7", "unknown", "never both"],
+)
+def test_covers_that_cannot_work_are_refused(plant: Plant, calendar: str, place: str, said: str) -> None:
+    nights = '  Nights: {time_zone: UTC, hours: {sat: ["09:00-17:00"]}}\npolicies:'
+    with pytest.raises(InvalidDefinition) as refused:
+        put(plant, COVER.replace("{cover: [Ours, Theirs]}", calendar).replace("policies:", nights))
+    assert refused.value.field == place
+    assert said in refused.value.problem
+
+
+def test_a_calendar_cannot_be_changed_so_that_a_cover_is_never_open(plant: Plant) -> None:
+    put(plant, COVER)
+    with pytest.raises(InvalidDefinition, match="never open at the same time"):
+        put(plant, 'calendars: {Theirs: {time_zone: UTC, hours: {sun: ["09:00-17:00"]}}}')

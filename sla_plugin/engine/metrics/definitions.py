@@ -67,14 +67,16 @@ class Metric:
     reopens: Reopens
     restarts: bool = False
     owner: str | None = None
-    wakes: Waking = field(init=False, compare=False, repr=False)
+    starts_on: Waking = field(init=False, compare=False, repr=False)  # what to look at while no cycle is open
+    moves_on: Waking = field(init=False, compare=False, repr=False)  # and while one is
 
     def __post_init__(self) -> None:
-        moving = waking([part.definition for part in (self.start, self.stop, self.reopen)])
-        # what holds or cancels is asked for where the ticket moved; one that asks for the event is asked always
+        moving = waking([part.definition for part in (self.stop, self.reopen)])
+        # whether it is held or cancelled is asked where the ticket moved; a condition there that reads the event is asked always
         standing = waking([part.definition for part in (self.hold, self.cancel, self.close) if part is not None])
         always = moving.always or standing.always or bool(standing.kinds)
-        object.__setattr__(self, "wakes", Waking(moving.kinds, moving.fields | standing.fields, always))
+        object.__setattr__(self, "starts_on", waking([self.start.definition]))
+        object.__setattr__(self, "moves_on", Waking(moving.kinds, moving.fields | standing.fields, always))
 
 
 def metric_of(

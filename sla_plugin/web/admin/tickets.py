@@ -10,12 +10,12 @@ from sla_plugin.engine.ledger import ledger, sentence
 from sla_plugin.reports import queries
 from sla_plugin.reports.clock_picture import clock_picture
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
+from sla_plugin.services.read_books import read_books
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.store.clocks import corrections_of
 from sla_plugin.store.connections import get_connection, list_connections
 from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import read_histories
-from sla_plugin.store.policies import calendar_versions
 from sla_plugin.store.tickets import get_ticket
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
 from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
@@ -75,14 +75,13 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 abort(404, "There is no such ticket here.")
             rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
             as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
-            verdict = verdict_of(tx, tenant, promise, rows, runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
+            verdict = verdict_of(promise, rows, read_books(tx, tenant), runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
             events = queries.events_of(tx, tenant, promise.id)
             commands = queries.list_commands(tx, tenant, promise=promise.id, limit=100).rows
             corrections = corrections_of(tx, tenant, promise.id)
             alerts = alerts_of(tx, tenant, promise.id)
-            calendars = {v.calendar_id: name for name, v in calendar_versions(tx, tenant)}
         by_key = {e.event_key: e for e in events}
-        blocks = [_block(clock, events, calendars, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
+        blocks = [_block(clock, events, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
         soon = any(b["clock"].deadline_at is not None and 0 <= b["clock"].deadline_at - now < 10 * MINUTE for b in blocks if b["open"])
         choice = (promise.choice or {}).get("reasons") or (verdict.book.why(verdict.state) if verdict.book is not None else [])
         return render(
@@ -126,7 +125,7 @@ def state_of(clock: Clock) -> str:
     return "critical" if "critical" in clock.passed else "warning" if "warning" in clock.passed else "running"
 
 
-def _block(clock: Clock, events: Any, calendars: dict[int, str], now: int) -> dict[str, Any]:
+def _block(clock: Clock, events: Any, now: int) -> dict[str, Any]:
     zone = viewer().zone
     segments = ledger(clock)
     title = METRIC_TITLES.get(clock.metric, clock.metric)
@@ -156,5 +155,5 @@ def _block(clock: Clock, events: Any, calendars: dict[int, str], now: int) -> di
         "sums": sum(s.counted for s in segments) == clock.elapsed,
         "left": None if clock.target is None else clock.target - clock.elapsed,
         "picture": picture,
-        "calendar": "24x7" if terms is None or terms.calendar_id is None else calendars.get(terms.calendar_id, "?"),
+        "calendar": "24x7" if terms is None or terms.calendar_id is None else terms.policy.hours,
     }
