@@ -83,7 +83,7 @@ class Plan:
     moves: Sequence[Move]
 
 
-def plan_change(tx: Transaction, tenant: int, file: PolicyFile, now: int, outside: Outside, chunk: int = 1000) -> Plan:
+def plan_change(tx: Transaction, tenant: int, file: PolicyFile, now: int, outside: Outside, chunk: int = 250) -> Plan:
     """Compare every open clock as it stands with what the file would make of it from `now` on, `chunk` promises at a time.
 
     Raises InvalidDefinition as `apply_policy_file` does.
