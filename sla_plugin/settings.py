@@ -169,9 +169,9 @@ class Settings:
     def from_env(cls, environment: Mapping[str, str]) -> "Settings":
         """Settings from environment variables. Raises ConfigurationError that names variable, value and what is expected."""
         for name in environment:
-            if name.startswith("SLA_") and name not in NAMES:
-                nearest = difflib.get_close_matches(name, NAMES, n=1, cutoff=0)[0]
-                raise ConfigurationError(f"{name} is not a setting; did you mean {nearest}? `sla-plugin settings` lists all")
+            # a slip of the pen must not pass silently; a variable that is like none of ours belongs to somebody else
+            if name.startswith("SLA_") and name not in NAMES and (nearest := difflib.get_close_matches(name, NAMES, n=1, cutoff=0.8)):
+                raise ConfigurationError(f"{name} is not a setting; did you mean {nearest[0]}? `sla-plugin settings` lists all")
         values = {row.attribute: _parsed(row, environment.get(row.name) or row.default) for row in SETTINGS}
         values["embedded_redis"] = not values["redis_url"]
         values["redis_url"] = values["redis_url"] or f"unix://{redis_socket(values['data_dir'])}"

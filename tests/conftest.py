@@ -54,7 +54,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     for report in reporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if not is_allowed(reason, os.environ.get("SLA_TEST_REQUIRE", "")):
+        if not is_allowed(reason, os.environ.get("TESTS_REQUIRE", "")):
             reporter.write_line(f"FAILED {report.nodeid}: may not be skipped here ({reason})", red=True)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

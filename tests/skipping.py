@@ -1,4 +1,4 @@
-"""The only reasons to skip a test. Each can be demanded through SLA_TEST_REQUIRE (comma-separated); .ci/run demands all of them."""
+"""The only reasons to skip a test. Each can be demanded through TESTS_REQUIRE (comma-separated); .ci/run demands all of them."""
 
 MAY_BE_ABSENT = ("chromium", "dovecot", "node", "shared")
 

@@ -117,3 +117,9 @@ def test_every_setting_reaches_an_attribute_and_the_table() -> None:
         assert row.attribute in Settings.__slots__
         assert f"| `{row.name}` |" in table
         assert row.help.endswith(".")
+
+
+def test_a_slip_of_the_pen_is_refused_and_a_strangers_variable_is_not() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean SLA_PORT"):
+        Settings.from_env({"SLA_PROT": "8080"})
+    assert Settings.from_env({"SLA_SOMETHING_OF_SOMEBODY_ELSE": "x"}) == Settings.from_env({})
