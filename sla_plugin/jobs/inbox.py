@@ -5,6 +5,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from sla_plugin.jobs.memory import give_back
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.outside import Outside
 from sla_plugin.store.db import Database, Transaction
@@ -37,6 +38,8 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
             continue
         single = max(single - 1, 0)
         if not applied.deliveries:
+            if total > batch:
+                give_back()
             return total
         total += applied.deliveries
 

@@ -39,6 +39,7 @@ class Delivery(TenantRow, Base):
     became: Mapped[dict[str, Any] | None]  # {"events": n, "tickets": [...], "kind": ...}
 
 
+BATCH_BYTES = 500_000  # of bodies applied in one transaction
 DELIVERIES = cast(Table, Delivery.__table__)
 
 
@@ -84,16 +85,28 @@ def next_tenant(tx: Transaction, now: int) -> int | None:
 
 
 def claim_deliveries(tx: Transaction, tenant: int, limit: int, now: int) -> Sequence[Any]:
-    """Lock the oldest stored deliveries of a tenant for this transaction (live before history); rows another worker holds are passed over."""
-    query = (
-        select(Delivery.id, Delivery.connection_id, Delivery.received_at, Delivery.headers, Delivery.body, Delivery.tries, Delivery.history)
-        .where(Delivery.tenant_id == tenant, Delivery.state == "stored", func.coalesce(Delivery.retry_at, 0) <= now)
-        .order_by(Delivery.history, Delivery.id)
-        .limit(limit)
-    )
+    """Lock the oldest stored deliveries of a tenant for this transaction (live before history); rows another worker holds are passed over.
+
+    At most `limit`, and no more than BATCH_BYTES of bodies (but one): a batch has a size in memory, however many events a delivery holds.
+    """
+    waiting = (Delivery.tenant_id == tenant, Delivery.state == "stored", func.coalesce(Delivery.retry_at, 0) <= now)
+    oldest = select(Delivery.id, func.length(Delivery.body).label("size")).where(*waiting).order_by(Delivery.history, Delivery.id).limit(limit)
     if tx.is_postgres:
-        query = query.with_for_update(skip_locked=True)
-    return tx.execute(query).all()
+        oldest = oldest.with_for_update(skip_locked=True)
+    chosen: list[int] = []
+    size = 0
+    for row in tx.execute(oldest):
+        size += row.size or 0
+        if chosen and size > BATCH_BYTES:
+            break
+        chosen.append(row.id)
+    if not chosen:
+        return []
+    return tx.execute(
+        select(Delivery.id, Delivery.connection_id, Delivery.received_at, Delivery.headers, Delivery.body, Delivery.tries, Delivery.history)
+        .where(Delivery.tenant_id == tenant, Delivery.id.in_(chosen))
+        .order_by(Delivery.history, Delivery.id)
+    ).all()
 
 
 @dataclass(frozen=True, slots=True)

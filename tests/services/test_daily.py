@@ -7,6 +7,7 @@ import pytest
 from connectors.http import Http
 from connectors.zendesk.simulator import ZendeskSimulator
 from sla_plugin.jobs.outbox import recheck_credentials
+from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.settings import Settings
 from sla_plugin.store.deliveries import forget_bodies
 from tests.plant import SECOND, Plant
@@ -50,4 +51,20 @@ def test_old_raw_bodies_go_and_what_they_became_stays(settings: Settings) -> Non
         assert forget_bodies(tx, plant.now + 1, 100) == 1
     assert [d["body"] for d in plant.rows("delivery")] == [None, b"unreadable"], "what may still be replayed is kept"
     assert plant.rows("event") == events
+    plant.close()
+
+
+def test_a_batch_has_a_size_in_memory_too(settings: Settings) -> None:
+    plant = Plant(settings)
+    for number in range(5):
+        plant.deliver({"type": "ticket.created", "id": f"e{number}", "ticket": f"T{number}", "occurred_at": "2026-11-16T09:00:00Z", "values": {"subject": "x" * 200_000}})
+    sizes = []
+    while True:
+        with plant.database.transaction() as tx:
+            applied = apply_deliveries(tx, plant.now, plant.outside, 200)
+        if not applied.deliveries:
+            break
+        sizes.append(applied.deliveries)
+    assert sizes == [2, 2, 1]
+    assert {d["state"] for d in plant.rows("delivery")} == {"applied"}
     plant.close()
