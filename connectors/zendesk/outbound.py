@@ -124,7 +124,13 @@ def find(frozen: Mapping[str, Any], marker: str, account: Account, http: Http) -
         if failure.status != 404:
             raise
         return _landed_by_ticket(frozen, account, http)
+    except _TooManyAudits:  # the newest were not seen: the ticket must do
+        return _landed_by_ticket(frozen, account, http)
     return None
+
+
+class _TooManyAudits(Exception):
+    """More pages of audits than we read."""
 
 
 def _audits(path: str, account: Account, http: Http) -> Iterator[Mapping[str, Any]]:
@@ -137,6 +143,7 @@ def _audits(path: str, account: Account, http: Http) -> Iterator[Mapping[str, An
         if not isinstance(following, str) or not urlsplit(following).query:
             return
         page = f"{path}/audits?{urlsplit(following).query}"
+    raise _TooManyAudits
 
 
 def _is_ours(audit: Mapping[str, Any], marker: str, sent: Mapping[str, Any]) -> bool:

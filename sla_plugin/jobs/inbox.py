@@ -5,6 +5,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from sla_plugin.errors import SlaPluginError
 from sla_plugin.jobs.memory import give_back
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.outside import Outside
@@ -28,7 +29,7 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
                 notify_transition(tx, applied.earliest, now)
         except OperationalError:
             raise
-        except (DBAPIError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except (DBAPIError, SlaPluginError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             if single:
                 with database.transaction() as tx:
                     _set_aside(tx, clock(), error)

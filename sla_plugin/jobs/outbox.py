@@ -6,9 +6,11 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
 from sla_plugin.ports import Account, Answer, Command, Connector, Http
@@ -19,6 +21,7 @@ from sla_plugin.services.send_calls import (
     budget_wait,
     carry,
     freeze,
+    leave,
     postpone,
     safe_at,
     settle_conflict,
@@ -31,6 +34,7 @@ from sla_plugin.store.db import Database
 from sla_plugin.store.outbox import CallRow, CommandRow, claim_calls, commands_of, free_leases, lease_holders
 
 log = structlog.get_logger()
+_LEFT: set[tuple[int, int, int]] = set()  # (tenant, call, lease) of tries of this process that broke off
 LOOK = 0.05  # seconds between two looks for new calls while others are under way
 LEASE = 90_000_000  # longer than all timeouts of one call together
 UNDER_WAY = 30_000_000  # a request that gets no answer arrives within this, or never
@@ -81,7 +85,7 @@ def drain_outbox(database: Database, outside: Outside, clock: Callable[[], int],
             if not calls and not running:
                 break
             total += len(calls)
-            running |= {pool.submit(send_call, database, outside, clock, call): call.connection_id for call in calls}
+            running |= {pool.submit(_send, database, outside, clock, call): call.connection_id for call in calls}
             done, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
             for future in done:
                 del running[future]
@@ -95,6 +99,9 @@ def _claim(database: Database, clock: Callable[[], int], holder: str, free: int,
     claimed: list[CallRow] = []
     with database.transaction() as tx:
         now = clock()
+        for left in list(_LEFT):
+            leave(tx, *left, now, "the last try broke off on our side")
+            tx.after_commit(partial(_LEFT.discard, left))
         bind_calls(tx, now, 200)
         paused = paused_connections(tx, now)
         for _ in range(free):
@@ -105,6 +112,15 @@ def _claim(database: Database, clock: Callable[[], int], holder: str, free: int,
                 break
             claimed += calls
     return claimed
+
+
+def _send(database: Database, outside: Outside, clock: Callable[[], int], call: CallRow) -> None:
+    """`send_call`; a failure of our own (the database gone, a fault) gives the call back with the next claim instead of after its lease."""
+    try:
+        send_call(database, outside, clock, call)
+    except (SQLAlchemyError, OSError, TimeoutError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        log.error("write-back broke off", call=call.id, error=type(error).__name__)
+        _LEFT.add((call.tenant_id, call.id, call.lease))
 
 
 def recheck_credentials(database: Database, outside: Outside, clock: Callable[[], int]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from sla_plugin.services.keep_time import keep_time, sweep_terms
+from sla_plugin.errors import SlaPluginError
+from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.recheck_credentials import EVERY
 from sla_plugin.store.connections import overdue_check
@@ -19,6 +20,9 @@ from sla_plugin.store.tenants import book_revision, tenant_ids
 from sla_plugin.store.tickets import earliest_transition
 
 log = structlog.get_logger()
+CHUNK = 500  # promises of a sweep's transaction; a tenth on SQLite, where it holds the only write turn
+LATER = 60_000_000  # a promise that cannot be evaluated is looked at again after this long
+FAULTS = (SlaPluginError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 FORGET = 3600 * 1_000_000  # how often it drops raw bodies that are old enough
 SLICE = 100  # promises a transaction
 ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
@@ -54,11 +58,14 @@ class Timekeeper:
     def step(self, stop: threading.Event, alarm: "_Alarm") -> None:
         """Do all that is due, then sleep until the next transition or the next look."""
         self.keep(stop)
-        self.rounds()
+        if self.rounds():
+            return  # more of a sweep is to be done, but time comes first
         with self.database.reading() as tx:
-            earliest = earliest_transition(tx)
+            earliest, call = earliest_transition(tx), next_call_at(tx)
         now = self.clock()
         until = min(earliest if earliest is not None else now + LOOK, now + LOOK)
+        if call is not None and now < call < until:
+            self._rounds_at, until = 0, call
         # what is due but waits for deliveries is looked at again shortly
         alarm.wait(stop, max(until - now, 20_000) / 1e6 if earliest is not None and earliest <= now else max(until - now, 0) / 1e6)
 
@@ -71,19 +78,42 @@ class Timekeeper:
             now = self.clock()
             if earliest is None or earliest > now:
                 break
-            with self.database.transaction() as tx:
-                done = keep_time(tx, self.clock(), self.outside, SLICE)
+            done = self._slice()
             if not done:
                 break
             self.lateness = now - earliest
             total += done
         return total
 
-    def rounds(self) -> None:
-        """Every second: wake workers for what lies in inbox and outbox (a wake may have been lost), bring old terms up to date."""
+    def _slice(self) -> int:
+        """Keep a slice; where one promise cannot be evaluated, the others of the slice one by one, and that one later."""
+        try:
+            with self.database.transaction() as tx:
+                return keep_time(tx, self.clock(), self.outside, SLICE)
+        except FAULTS as error:
+            log.error("time cannot be kept for a slice", error=type(error).__name__, detail=str(error)[:200])
+        done = 0
+        for _ in range(SLICE):
+            try:
+                with self.database.transaction() as tx:
+                    kept = keep_time(tx, self.clock(), self.outside, 1)
+            except FAULTS as error:
+                with self.database.transaction() as tx:
+                    kept = set_aside(tx, self.clock(), LATER)
+                log.error("a promise cannot be evaluated; set aside for a minute", promise=kept, error=type(error).__name__, detail=str(error)[:200])
+            if not kept:
+                break
+            done += 1
+        return done
+
+    def rounds(self) -> bool:
+        """Every second: wake workers for what lies in inbox and outbox (a wake may have been lost), bring a chunk of old terms up to date.
+
+        True if terms are left to bring up to date.
+        """
         now = self.clock()
         if now - self._rounds_at < ROUNDS:
-            return
+            return False
         self._rounds_at = now
         with self.database.reading() as tx:
             inbox = next_tenant(tx, now) is not None
@@ -100,10 +130,13 @@ class Timekeeper:
                 if forget_bodies(tx, now - self._raw, 1000) < 1000:
                     self._forgot_at = now
         for tenant, revision in revisions.items():
-            while self._swept.get(tenant) != revision:
+            if self._swept.get(tenant) != revision:
                 with self.database.transaction() as tx:
-                    if not sweep_terms(tx, tenant, revision, self.clock(), self.outside):
+                    if not sweep_terms(tx, tenant, revision, self.clock(), self.outside, CHUNK if tx.is_postgres else CHUNK // 10):
                         self._swept[tenant] = revision
+                self._rounds_at = 0
+                return True
+        return False
 
 
 class _Alarm:

@@ -158,7 +158,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
     for row in read_clocks(tx, tenant, ids):
         stored[row.promise_id][row.metric, row.cycle] = row
     connections = {c.id: c for c in list_connections(tx, tenant)}
-    words = {c.id: outside.words(c) for c in connections.values()}
+    words = {c: outside.words(connections[c]) for c in {p.connection_id for p in promises}}
     held_back = watermarks(tx, now - GRACE)
 
     batch = _Batch(tenant, now, book_revision(tx, tenant))

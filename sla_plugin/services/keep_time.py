@@ -39,6 +39,15 @@ def keep_time(tx: Transaction, now: int, outside: Outside, limit: int) -> int:
     return len(ready)
 
 
+def set_aside(tx: Transaction, now: int, later: int) -> int:
+    """The promise that is due first cannot be evaluated: look at it again `later` microseconds from now. Returns its id, 0 if none is due."""
+    for promise in claim_due(tx, now, 1, watermarks(tx, now - GRACE)):
+        promise.next_transition_at = now + later
+        tx.flush()
+        return promise.id
+    return 0
+
+
 def sweep_terms(tx: Transaction, tenant: int, revision: int, now: int, outside: Outside, limit: int = 500) -> int:
     """Bring a chunk of promises evaluated with older terms up to `revision`. Returns how many; 0 = all are."""
     promises = claim_stale(tx, tenant, revision, limit)

@@ -11,7 +11,7 @@ from sla_plugin.store.db import Transaction
 from sla_plugin.store.outbox import CallRow, CommandRow, calls_of_ticket, commands_by_calls
 
 _BEFORE = 2_000_000  # the vendor's clock may run behind ours
-_AFTER = 60_000_000
+_AFTER = 2_000_000  # of the vendor's own instant, however late its webhook comes
 
 
 def mark_echoes(tx: Transaction, tenant: int, rows: Sequence[dict[str, Any]], connections: Mapping[int, Connection], outside: Outside) -> None:
@@ -38,8 +38,8 @@ def mark_echoes(tx: Transaction, tenant: int, rows: Sequence[dict[str, Any]], co
 
 
 def _is_echo(event: Mapping[str, Any], call: CallRow, commands: Sequence[CommandRow], words: Words, our_user: str | None) -> bool:
-    if call.first_tried_at is None:
-        return False
+    if call.first_tried_at is None or not (call.state in ("sending", "sent") or call.unknown):
+        return False  # it never reached the helpdesk
     comment = event["data"].get("comment_id")
     if comment is not None and call.answer and call.answer.get("comment_id") == comment:
         return True
@@ -55,8 +55,12 @@ def _is_echo(event: Mapping[str, Any], call: CallRow, commands: Sequence[Command
             and not (call.answer or {}).get("comment_id")
             and any(c.kind == "add_comment" and bool(c.payload["public"]) == public for c in commands)
         )
-    told = event["data"].get("to")
+    if our_user is not None and event["actor_id"] is not None and event["actor_id"] != our_user:
+        return False
+    told, replaced = event["data"].get("to"), event["data"].get("from")
     for command in commands:
+        if command.state not in ("calling", "sent") or not _replaces(command, replaced, words):
+            continue
         if command.kind == "set_priority" and event["kind"] == "priority.changed" and known_word(words.priority, told) == command.payload["to"]:
             return True
         if command.kind == "set_status" and event["kind"] == "status.changed" and str(told).lower() == words.status_out.get(command.payload["to"], "").lower():
@@ -64,3 +68,13 @@ def _is_echo(event: Mapping[str, Any], call: CallRow, commands: Sequence[Command
         if command.kind == "assign" and event["kind"] == "assignee.changed" and str(told) == command.payload["assignee"]:
             return True
     return False
+
+
+def _replaces(command: CommandRow, value: object, words: Words) -> bool:
+    """Is `value` what the command meant to replace? Another value was replaced by somebody else."""
+    expected = command.payload.get("expected")
+    if command.kind == "set_priority":
+        return expected is None if value is None else known_word(words.priority, value) == expected
+    if command.kind == "set_status":
+        return known_word(words.status, value) in (expected or ())
+    return not value

@@ -140,7 +140,7 @@ def _with_proposed(tx: Transaction, tenant: int, file: PolicyFile, change: Chang
 def _compared(tx: Transaction, tenant: int, books: Sequence[Book], now: int, outside: Outside, size: int) -> Iterator[tuple[int, list[Move]]]:
     """Chunk by chunk: how many promises, and each of their open clocks now and then."""
     connections = {c.id: c for c in list_connections(tx, tenant)}
-    words = {c.id: outside.words(c) for c in connections.values()}
+    words = {c.id: outside.words(c) for c in connections.values() if c.connector in outside.connectors}
     policies = {terms.policy_id: terms.policy.name for book in books for terms in book.terms}
     current = books[-1].revision - 1
     affected = affected_policies(books, current + 1)

@@ -14,11 +14,24 @@ from sla_plugin.store.audit import append_audit
 from sla_plugin.store.connections import Connection, get_state, note_state
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.events import delete_event, event_row, find_comment, insert_events, mark_own
-from sla_plugin.store.outbox import CallRow, CommandRow, add_call, commands_of, held_call, settle_commands, superseded_since, tickets_with_pending, tries_since
+from sla_plugin.store.outbox import (
+    CallRow,
+    CommandRow,
+    add_call,
+    commands_of,
+    held_call,
+    others_fail,
+    settle_commands,
+    superseded_since,
+    tickets_with_pending,
+    tries_since,
+)
 from sla_plugin.store.tickets import lock_promises
 
 SECOND = 1_000_000
 MAX_TRIES = 10
+PATIENCE = 24 * 3600 * SECOND  # a call is given up only after that many tries and this long
+LONGEST_WAIT = 900.0  # seconds; a vendor may ask for no more
 CIRCUIT = 5  # failures in a row that open it
 
 
@@ -51,6 +64,15 @@ def postpone(tx: Transaction, tenant: int, call: int, lease: int, next_at: int) 
     row = held_call(tx, tenant, call, lease)
     if row is not None:
         row.state, row.next_at = "waiting", next_at
+        tx.flush()
+
+
+def leave(tx: Transaction, tenant: int, call: int, lease: int, now: int, reason: str) -> None:
+    """A try broke off for a reason of our own: soon again, after reading how far it came."""
+    row = held_call(tx, tenant, call, lease)
+    if row is not None:
+        row.state, row.next_at, row.unknown, row.reason = "waiting", now + 2 * SECOND, row.unknown or row.frozen is not None, reason[:500]
+        row.tries += 1
         tx.flush()
 
 
@@ -239,7 +261,12 @@ def settle_temporary(tx: Transaction, call: CallRow, connection: Connection, err
     if error.sent and row.frozen is not None:
         row.unknown = True
     row.status, row.reason = error.status, str(error)[:500]
-    if row.tries >= MAX_TRIES:
+    asked = error.retry_after is not None
+    if row.frozen is None and not asked:
+        row.tries += 1  # `freeze` counts the tries that came so far
+    elif row.frozen is not None and asked:
+        row.tries = max(row.tries - 1, 0)  # being asked to wait is no try
+    if row.tries >= MAX_TRIES and now - row.created_at >= PATIENCE:
         _fail(tx, row, error, now)
         return
     # never within the second: vendors compare stamps of whole seconds
@@ -247,9 +274,9 @@ def settle_temporary(tx: Transaction, call: CallRow, connection: Connection, err
     failures = get_state(tx, call.tenant_id, connection.id).failures + 1
     state: dict[str, Any] = {"failures": failures}
     if error.retry_after is not None:
-        wait = max(int(error.retry_after * SECOND), 1_200_000 if error.sent else SECOND // 10)
+        wait = max(int(min(error.retry_after, LONGEST_WAIT) * SECOND), 1_200_000 if error.sent else SECOND // 10)
         state.update(paused_until=now + wait, paused_reason=f"the helpdesk asked us to wait {error.retry_after:.0f} s ({error.status})", limit_remaining=0)
-    elif failures >= CIRCUIT:
+    elif failures >= CIRCUIT and others_fail(tx, call.tenant_id, connection.id, call.external_id):
         pause = min(2 * 2 ** (failures - CIRCUIT), 60) * SECOND
         state.update(paused_until=now + pause, paused_reason=f"circuit open after {failures} failures in a row: {str(error)[:200]}")
     row.state, row.next_at = "waiting", now + wait

@@ -143,15 +143,6 @@ def requeue(tx: Transaction, tenant: int, delivery: int) -> bool:
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-def oldest_untried(tx: Transaction, tenant: int, connection: int) -> int | None:
-    """When the oldest delivery of a connection that nobody has tried yet was received; None if all were tried. History does not hold live clocks back."""
-    return tx.scalar(
-        select(func.min(Delivery.received_at)).where(
-            Delivery.tenant_id == tenant, Delivery.connection_id == connection, Delivery.state == "stored", Delivery.tries == 0, Delivery.history.is_(False)
-        )
-    )
-
-
 def watermarks(tx: Transaction, before: int) -> dict[int, int]:
     """Connections with untried live deliveries received before `before`: up to when their facts are complete."""
     rows = tx.execute(
@@ -160,12 +151,6 @@ def watermarks(tx: Transaction, before: int) -> dict[int, int]:
         .group_by(Delivery.connection_id)
     )
     return {row[0]: row[1] for row in rows}
-
-
-def inbox_depth(tx: Transaction) -> tuple[int, int | None]:
-    """How many deliveries wait, and since when (received_at of the oldest)."""
-    row = tx.execute(select(func.count(), func.min(Delivery.received_at)).where(Delivery.state == "stored")).one()
-    return row[0], row[1]
 
 
 def get_delivery(tx: Transaction, tenant: int, delivery: int) -> Delivery | None:

@@ -163,6 +163,12 @@ def superseded_since(tx: Transaction, tenant: int, connection: int, external: st
     )
 
 
+def others_fail(tx: Transaction, tenant: int, connection: int, external: str) -> bool:
+    """Do calls of other tickets of the connection fail as well? One ticket that cannot be read says nothing of the helpdesk."""
+    failing = (CallRow.state.in_(("waiting", "sending")), CallRow.status.is_not(None) | CallRow.reason.is_not(None), CallRow.external_id != external)
+    return tx.scalar(select(CallRow.id).where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, *failing).limit(1)) is not None
+
+
 def lease_holders(tx: Transaction) -> Sequence[str]:
     """The processes that hold leases of calls."""
     return [h for h in tx.scalars(select(CallRow.holder).where(CallRow.state == "sending").distinct()) if h]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import String, UniqueConstraint, func, insert, select
+from sqlalchemy import String, UniqueConstraint, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.db import Base, TenantRow, Transaction
@@ -106,8 +106,3 @@ def policy_versions(tx: Transaction, tenant: int) -> Sequence[Any]:
         .where(Policy.tenant_id == tenant)
         .order_by(PolicyVersion.revision, PolicyVersion.id)
     ).all()
-
-
-def count_policies(tx: Transaction, tenant: int) -> int:
-    """How many policies the tenant has."""
-    return int(tx.scalar(select(func.count()).select_from(Policy).where(Policy.tenant_id == tenant)) or 0)

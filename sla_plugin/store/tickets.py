@@ -229,7 +229,7 @@ def find_ticket(tx: Transaction, tenant: int, word: str) -> Sequence[Ticket]:
     """Tickets whose external id (or our id) is `word`, at most ten."""
     query = select(Ticket).where(Ticket.tenant_id == tenant, Ticket.external_id == word.lstrip("#")).limit(10)
     found = tx.scalars(query).all()
-    if not found and word.isdigit():
+    if not found and word.isascii() and word.isdigit() and int(word) < 2**63:
         one = get_ticket(tx, tenant, int(word))
         return [one] if one else []
     return found

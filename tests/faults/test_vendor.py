@@ -9,8 +9,8 @@ import pytest
 from connectors.http import Http
 from sla_plugin.settings import Settings
 from tests.faults.world import AUDITS, DUE, NOTHING, ONCE, World
-from tests.journeys.foreign_desk import ANNA, ROBOT, Fault
-from tests.plant import SECOND
+from tests.journeys.foreign_desk import ANNA, CARLA, ROBOT, Fault
+from tests.plant import SECOND, instant
 
 
 @pytest.fixture
@@ -162,13 +162,47 @@ def test_5xx_is_tried_again_after_a_look(world: World, status: int) -> None:
 
 def test_a_helpdesk_that_stays_broken_fails_the_call_which_may_be_retried(world: World) -> None:
     ticket = world.breach()
-    world.desk.faults += [Fault(status=503)] * 10
+    world.desk.faults += [Fault(status=503)] * 14
     for _ in range(12):
         world.send(400)
-    assert (world.call()["state"], world.call()["tries"], world.call()["status"]) == ("failed", 10, 503)
+    assert (world.call()["state"], world.call()["tries"]) == ("waiting", 12), "an outage of an hour is waited for"
+    world.send(24 * 3600)
+    assert (world.call()["state"], world.call()["tries"], world.call()["status"]) == ("failed", 13, 503)
     assert set(world.states("command")) == {"failed"}
     assert all("in trouble (503)" in c["reason"] for c in world.plant.rows("command"))
     assert world.desk.count(ticket) == NOTHING
+
+
+def test_being_asked_to_wait_is_no_try(world: World) -> None:
+    ticket = world.breach()
+    world.desk.faults += [Fault(status=429, retry_after=7)] * 12
+    for _ in range(13):
+        world.send(20)
+    assert (world.call()["state"], world.call()["tries"], world.desk.count(ticket)) == ("sent", 1, ONCE)
+
+
+def test_what_people_do_right_after_our_write_is_theirs(world: World) -> None:
+    world.plant.policy(targets={"first_response": "1h", "resolution": "8h"})
+    ticket = world.desk.open_ticket()
+    world.hear()
+    world.plant.pass_time(instant("2026-11-16T10:00") + SECOND // 5)
+    world.send()
+    world.hear()
+    for who, status, phase in ((ANNA, "pending", "on_hold"), (CARLA, "open", "running")):
+        world.plant.now += 20 * SECOND
+        world.desk.change(ticket, by=who, status=status)
+        world.hear()
+        assert [c["phase"] for c in world.clocks() if c["metric"] == "resolution"] == [phase]
+
+
+def test_a_priority_somebody_set_first_is_theirs_and_ours_is_overtaken(world: World) -> None:
+    ticket = world.breach()
+    world.desk.change(ticket, by=ANNA, priority="high")
+    world.send()
+    world.hear()
+    changed = [e for e in world.plant.rows("event") if e["kind"] == "priority.changed"]
+    assert [bool(e["own"]) for e in changed] == [False]
+    assert ("set_priority", "overtaken") in {(c["kind"], c["state"]) for c in world.plant.rows("command")}
 
 
 @pytest.mark.parametrize("failures", [1, 3])

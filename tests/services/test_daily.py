@@ -57,7 +57,9 @@ def test_old_raw_bodies_go_and_what_they_became_stays(settings: Settings) -> Non
 def test_a_batch_has_a_size_in_memory_too(settings: Settings) -> None:
     plant = Plant(settings)
     for number in range(5):
-        plant.deliver({"type": "ticket.created", "id": f"e{number}", "ticket": f"T{number}", "occurred_at": "2026-11-16T09:00:00Z", "values": {"subject": "x" * 200_000}})
+        plant.deliver(
+            {"type": "ticket.created", "id": f"e{number}", "ticket": f"T{number}", "occurred_at": "2026-11-16T09:00:00Z", "values": {"subject": "x" * 200_000}}
+        )
     sizes = []
     while True:
         with plant.database.transaction() as tx:

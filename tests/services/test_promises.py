@@ -267,3 +267,13 @@ def test_equal_passes_count_once_whatever_wakes(plant: Plant) -> None:
     plant.tell(event("ticket.updated", "09:00:05", values={"subject": "new"}))
     plant.pass_time(plant.now + 10 * SECOND)
     assert (plant.rows("alert"), plant.rows("command")) == once
+
+
+def test_a_connection_whose_connector_is_gone_stops_nobody_else(plant: Plant) -> None:
+    plant.policy(targets={"first_response": "1h"})
+    plant.tell(created("09:00"))
+    plant.connect("old", "no-longer-installed")
+    plant.pass_time("2026-11-16T10:01")
+    assert ("first_response", "breach", instant("2026-11-16T10:00")) in alerts(plant)
+    plant.tell(reply("10:02"))
+    assert {d["state"] for d in plant.rows("delivery")} == {"applied"}

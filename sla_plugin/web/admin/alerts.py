@@ -23,7 +23,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             last = queries.last_alert_at(tx, tenant)
         return render("alerts.html", page=page, acknowledged=acknowledged, last=last, metrics=METRIC_TITLES)
 
-    @pages.post("/alerts/<int:alert>/acknowledge")
+    @pages.post("/alerts/<int(max=9223372036854775807):alert>/acknowledge")
     def acknowledge(alert: int) -> Response:
         """Take an alert, with a note if one likes."""
         if viewer().person.role not in ("admin", "agent"):

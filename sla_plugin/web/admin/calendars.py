@@ -49,7 +49,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             return _form(form, None, [], {})
         return _save(runtime, None)
 
-    @pages.route("/calendars/<int:calendar_id>", methods=["GET", "POST"])
+    @pages.route("/calendars/<int(max=9223372036854775807):calendar_id>", methods=["GET", "POST"])
     def edit(calendar_id: int) -> str | Response | tuple[str, int]:
         """The calendar's form, its week as drawn, its versions."""
         if request.method == "POST":

@@ -72,12 +72,12 @@ def blueprint(runtime: Runtime) -> Blueprint:
         flash(f"{made.name} is connected. It writes nothing yet.")
         return redirect(url_for("connections.show", connection_id=connection.id if connection else 0))
 
-    @pages.get("/connections/<int:connection_id>")
+    @pages.get("/connections/<int(max=9223372036854775807):connection_id>")
     def show(connection_id: int) -> str:
         """Health, webhook, mode, secrets, settings."""
         return _detail(runtime, connection_id, None, {})
 
-    @pages.post("/connections/<int:connection_id>/settings")
+    @pages.post("/connections/<int(max=9223372036854775807):connection_id>/settings")
     def settings(connection_id: int) -> Response | tuple[str, int]:
         """Change address, credentials, assignee, words."""
         demand_admin()
@@ -109,7 +109,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         flash("Saved.")
         return redirect(url_for("connections.show", connection_id=connection_id))
 
-    @pages.post("/connections/<int:connection_id>/mode")
+    @pages.post("/connections/<int(max=9223372036854775807):connection_id>/mode")
     def mode(connection_id: int) -> Response:
         """Switch between observing, dry run and live."""
         demand_admin()
@@ -119,7 +119,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         _act(runtime, lambda tx: set_mode(tx, viewer().tenant, connection.name, wanted, viewer().now, viewer().actor, runtime.outside), "The mode is changed.")
         return redirect(url_for("connections.show", connection_id=connection_id))
 
-    @pages.get("/connections/<int:connection_id>/live")
+    @pages.get("/connections/<int(max=9223372036854775807):connection_id>/live")
     def go_live(connection_id: int) -> str:
         """What turning writing on means: the last would-be writes."""
         demand_admin()
@@ -129,7 +129,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             counts = queries.count_commands(tx, viewer().tenant, connection_id)
         return render("connection_live.html", connection=connection, planned=planned.rows, count=counts.get("dry_run", 0))
 
-    @pages.post("/connections/<int:connection_id>/secrets")
+    @pages.post("/connections/<int(max=9223372036854775807):connection_id>/secrets")
     def secrets(connection_id: int) -> Response:
         """Add a webhook secret (typed, or made here and shown once), or retire one."""
         demand_admin()
@@ -145,7 +145,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 session["shown_once"] = runtime.outside.sealer.seal(secret)
         return redirect(url_for("connections.show", connection_id=connection_id))
 
-    @pages.post("/connections/<int:connection_id>/check")
+    @pages.post("/connections/<int(max=9223372036854775807):connection_id>/check")
     def check(connection_id: int) -> Response:
         """Prove the credentials again."""
         demand_admin()
@@ -158,7 +158,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             _act(runtime, lambda tx: record_check(tx, viewer().tenant, connection, facts, viewer().now, viewer().actor), "Checked just now.")
         return redirect(url_for("connections.show", connection_id=connection_id))
 
-    @pages.post("/connections/<int:connection_id>/test")
+    @pages.post("/connections/<int(max=9223372036854775807):connection_id>/test")
     def test(connection_id: int) -> Response:
         """Sign and store a delivery of our own, as the sender would."""
         demand_admin()

@@ -41,7 +41,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             states=STATES, periods=PERIODS,
         )  # fmt: skip
 
-    @pages.get("/deliveries/<int:delivery_id>")
+    @pages.get("/deliveries/<int(max=9223372036854775807):delivery_id>")
     def show(delivery_id: int) -> str:
         """One delivery: body, headers, what it became."""
         tenant = viewer().tenant
@@ -58,7 +58,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             "delivery.html", delivery=delivery, events=events, commands=commands, connection=connections.get(delivery.connection_id, ""), text=text, raw=raw
         )
 
-    @pages.post("/deliveries/<int:delivery_id>/replay")
+    @pages.post("/deliveries/<int(max=9223372036854775807):delivery_id>/replay")
     def replay(delivery_id: int) -> Response:
         """Put one delivery back into the inbox."""
         demand_admin()

@@ -46,7 +46,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             return _form(runtime, policy_form.form_of(NEW), None, [], {})
         return _save(runtime, None)
 
-    @pages.route("/policies/<int:policy_id>", methods=["GET", "POST"])
+    @pages.route("/policies/<int(max=9223372036854775807):policy_id>", methods=["GET", "POST"])
     def edit(policy_id: int) -> str | Response | tuple[str, int]:
         """The policy's form and its versions."""
         if request.method == "POST":

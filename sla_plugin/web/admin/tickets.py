@@ -63,7 +63,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             tabs=TABS,
         )
 
-    @pages.get("/tickets/<int:ticket_id>")
+    @pages.get("/tickets/<int(max=9223372036854775807):ticket_id>")
     def show(ticket_id: int) -> str:
         """One ticket: where it stands, and why."""
         tenant, now = viewer().tenant, viewer().now
