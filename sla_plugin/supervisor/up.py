@@ -20,7 +20,6 @@ from typing import TextIO
 
 from sla_plugin.app import Runtime, build, create_app
 from sla_plugin.errors import ConfigurationError, SlaPluginError
-from sla_plugin.jobs.memory import keep_small
 from sla_plugin.settings import Settings, local_url, redis_socket
 from sla_plugin.supervisor.children import HANDLED, Child, die_with_parent, fork
 from sla_plugin.supervisor.health import glance, page_status
@@ -119,7 +118,6 @@ class Supervisor:
         message = prepare(self.settings, self._runtime)
         if message:
             print(message, flush=True)
-        keep_small()
         gc.collect()
         gc.freeze()  # the collector must not touch, and so copy, what the children share
         announce(self.settings, SUPERVISOR)
