@@ -61,18 +61,23 @@ def standing(clock: Clock, terms: Terms | None, now: int) -> Standing:
     return Standing(_state(clock, now), left, elapsed, clock.target, int(filled), business, opens_at, counts_until)
 
 
-def _state(clock: Clock, now: int) -> str:
-    if clock.phase == "cancelled":
+def state_word(phase: str, *, breached: bool, critical: bool, warned: bool) -> str:
+    """The one word for a clock's state on every page."""
+    if phase == "cancelled":
         return "cancelled"
-    if clock.breached_at is not None:
+    if breached:
         return "breached"
-    if clock.phase in ("finished", "stopped"):
+    if phase in ("finished", "stopped"):
         return "met"
-    if clock.phase != "running":
-        return clock.phase
-    if clock.critical_at is not None and clock.critical_at <= now:
-        return "critical"
-    return "warning" if clock.warning_at is not None and clock.warning_at <= now else "running"
+    if phase != "running":
+        return phase
+    return "critical" if critical else "warning" if warned else "running"
+
+
+def _state(clock: Clock, now: int) -> str:
+    critical = clock.critical_at is not None and clock.critical_at <= now
+    warned = clock.warning_at is not None and clock.warning_at <= now
+    return state_word(clock.phase, breached=clock.breached_at is not None, critical=critical, warned=warned)
 
 
 def _counts_business(clock: Clock, terms: Terms) -> bool:

@@ -47,7 +47,7 @@ def add_secret(tx: Transaction, tenant: int, name: str, secret: str, now: int, a
         return shown_secrets(connection, outside)
     if len(connection.sealed_secrets) >= MOST_SECRETS:
         raise ConfigurationError(f"{name} has {MOST_SECRETS} secrets already: retire one first (`sla-plugin connections secret {name!r} --retire old`)")
-    kept = [{"sealed": outside.sealer.seal(secret), "added_at": now, "used_at": None}, *connection.sealed_secrets]
+    kept = [{"sealed": outside.sealer.seal(secret), "added_at": now}, *connection.sealed_secrets]
     _change(tx, tenant, connection, {"sealed_secrets": kept}, now, actor, "connection secret added", {"fingerprint": fingerprint(secret)})
     return shown_secrets(connection, outside, kept)
 

@@ -126,7 +126,7 @@ def store_connection(tx: Transaction, tenant: int, draft: Draft, facts: AccountF
         values["sealed_token"] = outside.sealer.seal(form.token)
     if form.secret is not None and (known is None or form.secret not in outside.secrets(known)):
         older = [] if known is None else list(known.sealed_secrets)[:1]  # two are valid while one is rotated
-        values["sealed_secrets"] = [{"sealed": outside.sealer.seal(form.secret), "added_at": now, "used_at": None}, *older]
+        values["sealed_secrets"] = [{"sealed": outside.sealer.seal(form.secret), "added_at": now}, *older]
     if facts is not None:
         values["facts"] = {"user_id": facts.user_id, "user_name": facts.user_name, "proved": list(facts.proved)}
         values["checked_at"] = now

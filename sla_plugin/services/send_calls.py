@@ -72,7 +72,8 @@ def leave(tx: Transaction, tenant: int, call: int, lease: int, now: int, reason:
     row = held_call(tx, tenant, call, lease)
     if row is not None:
         row.state, row.next_at, row.unknown, row.reason = "waiting", now + 2 * SECOND, row.unknown or row.frozen is not None, reason[:500]
-        row.tries += 1
+        if row.frozen is None:
+            row.tries += 1  # `freeze` counts the others
         tx.flush()
 
 

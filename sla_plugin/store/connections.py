@@ -23,7 +23,7 @@ class Connection(TenantRow, Base):
     base_url: Mapped[str] = mapped_column(String(500), default="")
     email: Mapped[str] = mapped_column(String(320), default="")
     sealed_token: Mapped[str | None]
-    sealed_secrets: Mapped[list[Any]]  # newest first: {"sealed", "added_at", "used_at"}
+    sealed_secrets: Mapped[list[Any]]  # newest first: {"sealed", "added_at"}
     mode: Mapped[str] = mapped_column(String(10), default="dry_run")
     mapping: Mapped[dict[str, Any]]
     options: Mapped[dict[str, Any]]

@@ -12,8 +12,6 @@ from sla_plugin.store.ids import new_id
 
 # pending -> calling -> sent | overtaken | failed; dry_run is final
 COMMAND_STATES = ("pending", "calling", "sent", "overtaken", "failed", "dry_run")
-# waiting -> sending -> sent | superseded | failed, and back to waiting for another try (`unknown` says that the last one may have landed)
-CALL_STATES = ("waiting", "sending", "sent", "superseded", "failed")
 
 
 class CommandRow(TenantRow, Base):
@@ -42,7 +40,9 @@ class CommandRow(TenantRow, Base):
 
 
 class CallRow(TenantRow, Base):
-    """One vendor request. `lease` numbers its claims: only the holder of the current number may record a result."""
+    """One vendor request: waiting -> sending -> sent | superseded | failed, and back to waiting for another try (`unknown`: the last one may have landed).
+
+    `lease` numbers its claims: only the holder of the current number may record a result."""
 
     __tablename__ = "call"
     __table_args__ = (

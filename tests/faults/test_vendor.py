@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.http import Http
+from sla_plugin.ports import HttpAnswer
 from sla_plugin.settings import Settings
 from tests.faults.world import AUDITS, DUE, NOTHING, ONCE, World
 from tests.journeys.foreign_desk import ANNA, CARLA, ROBOT, Fault
@@ -171,6 +172,32 @@ def test_a_helpdesk_that_stays_broken_fails_the_call_which_may_be_retried(world:
     assert set(world.states("command")) == {"failed"}
     assert all("in trouble (503)" in c["reason"] for c in world.plant.rows("command"))
     assert world.desk.count(ticket) == NOTHING
+
+
+class BreaksOff:
+    """A way out whose first PUT arrives, and then a fault of our own."""
+
+    def __init__(self) -> None:
+        self.real = Http(allow_private=True)
+        self.broken = True
+
+    def request(self, method: str, url: str, **more: Any) -> HttpAnswer:
+        answer = self.real.request(method, url, **more)
+        if method == "PUT" and self.broken:
+            self.broken = False
+            raise LookupError("a fault of ours")
+        return answer
+
+
+@AUDITS
+def test_a_try_that_breaks_off_on_our_side_goes_on_soon_and_is_not_doubled(settings: Settings, audits: bool) -> None:
+    world = World(settings, audits=audits, http=BreaksOff())
+    ticket = world.breach()
+    world.send()
+    assert (world.call()["state"], bool(world.call()["unknown"])) == ("waiting", True)
+    world.send(3)
+    assert (world.call()["state"], world.desk.count(ticket)) == ("sent", ONCE), "long before the lease ends"
+    world.close()
 
 
 def test_being_asked_to_wait_is_no_try(world: World) -> None:

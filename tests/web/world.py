@@ -120,7 +120,7 @@ def full_world(settings: Settings) -> World:
                 "base_url": "https://crm.example.com/hook",
                 "email": "",
                 "sealed_token": None,
-                "sealed_secrets": [{"sealed": runtime.outside.sealer.seal(SECRET), "added_at": start, "used_at": None}],
+                "sealed_secrets": [{"sealed": runtime.outside.sealer.seal(SECRET), "added_at": start}],
                 "mode": "dry_run",
                 "mapping": {},
                 "options": {},

@@ -9,6 +9,7 @@ from sla_plugin.engine.evaluate import Clock
 from sla_plugin.engine.ledger import ledger, sentence
 from sla_plugin.reports import queries
 from sla_plugin.reports.clock_picture import clock_picture
+from sla_plugin.reports.standing import state_word
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
 from sla_plugin.services.read_books import read_books
 from sla_plugin.store.alerts import alerts_of
@@ -114,15 +115,7 @@ def _urgency(clock: Clock) -> tuple[int, int]:
 
 def state_of(clock: Clock) -> str:
     """The state of an evaluated clock in the words of `standing`."""
-    if clock.phase == "cancelled":
-        return "cancelled"
-    if clock.breached_at is not None:
-        return "breached"
-    if clock.phase in ("finished", "stopped"):
-        return "met"
-    if clock.phase != "running":
-        return clock.phase
-    return "critical" if "critical" in clock.passed else "warning" if "warning" in clock.passed else "running"
+    return state_word(clock.phase, breached=clock.breached_at is not None, critical="critical" in clock.passed, warned="warning" in clock.passed)
 
 
 def _block(clock: Clock, events: Any, now: int) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""The timekeeper's loop where one promise cannot be evaluated: the others are kept on time."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import update
+
+from sla_plugin.jobs.timekeeper import LATER, Timekeeper
+from sla_plugin.settings import Settings
+from sla_plugin.store.connections import Connection
+from tests.plant import MINUTE, Plant, iso
+
+
+@pytest.fixture
+def plant(settings: Settings) -> Iterator[Plant]:
+    """Two connections with a ticket each, both due in an hour."""
+    made = Plant(settings)
+    made.policy(targets={"first_response": "1h"})
+    old = made.connect("old", "generic")
+    for connection, ticket in ((made.crm, "T1"), (old, "T2")):
+        made.tell({"type": "ticket.created", "id": ticket, "ticket": ticket, "occurred_at": iso(made.now)}, connection=connection)
+    yield made
+    made.close()
+
+
+def test_one_that_cannot_be_evaluated_is_set_aside_and_the_others_are_kept(plant: Plant) -> None:
+    with plant.database.transaction() as tx:
+        tx.execute(update(Connection).where(Connection.name == "old").values(connector="no-longer-installed"))
+    plant.now += 61 * MINUTE
+    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw=0)
+    assert keeper.keep(threading.Event()) > 0
+    assert {(a["external_id"], a["level"]) for a in plant.rows("alert")} == {("T1", level) for level in ("warning", "critical", "breach")}
+    assert plant.next_transition() == plant.now + LATER
+    assert keeper.keep(threading.Event()) == 0
+
+    with plant.database.transaction() as tx:
+        tx.execute(update(Connection).where(Connection.name == "old").values(connector="generic"))
+    plant.now += LATER
+    keeper.keep(threading.Event())
+    assert {a["external_id"] for a in plant.rows("alert")} == {"T1", "T2"}
