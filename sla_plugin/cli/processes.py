@@ -28,7 +28,7 @@ def up_command(settings: Settings, end_with_parent: bool) -> None:
 @click.command("web")
 @click.pass_obj
 def web_command(settings: Settings) -> None:
-    """Run the web server alone (production: wsgi:application under any WSGI server with threads)."""
+    """Run the web server alone (production: wsgi:app under any WSGI server with threads)."""
     with open_listener(settings) as listener:
         run_web(settings, create_app(settings, build(settings)), listener)
 
