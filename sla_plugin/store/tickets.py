@@ -181,7 +181,7 @@ def open_promises(tx: Transaction, tenant: int, after: int, limit: int) -> Seque
 def note_revision(tx: Transaction, tenant: int, promises: Collection[int], revision: int) -> None:
     """Locked promises stand under a newer book as they did under theirs."""
     if promises:
-        tx.execute(update(Promise).where(PromiseRow.tenant_id == tenant, PromiseRow.id.in_(list(promises))).values(book_revision=revision))
+        tx.execute(update(PromiseRow).where(PromiseRow.tenant_id == tenant, PromiseRow.id.in_(list(promises))).values(book_revision=revision))
 
 
 def ticket_names(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, str]:
@@ -222,7 +222,7 @@ def postpone_promise(tx: Transaction, tenant: int, promise: int, at: int) -> Non
 def end_history(tx: Transaction, tenant: int, connection: int, now: int) -> None:
     """The import of a connection is over: its promises live from now on."""
     tx.execute(
-        update(Promise)
+        update(PromiseRow)
         .where(PromiseRow.tenant_id == tenant, PromiseRow.connection_id == connection, PromiseRow.history.is_(True))
         .values(history=False, alerts_since=now, next_transition_at=now)
     )
