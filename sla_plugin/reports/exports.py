@@ -32,7 +32,7 @@ from sla_plugin.store.deliveries import Delivery
 from sla_plugin.store.events import EventRow
 from sla_plugin.store.outbox import CallRow, CommandRow
 from sla_plugin.store.policies import calendar_versions, policy_versions
-from sla_plugin.store.tickets import Promise, Ticket
+from sla_plugin.store.tickets import PromiseRow, Ticket
 
 CHUNK = 1000  # rows in memory at a time
 
@@ -102,8 +102,8 @@ EXPORTS: Mapping[str, Export] = {
         Ticket.external_id,
         (Ticket.external_id,),
         ticket_data,
-        lambda query: query.join(Promise, _same(Ticket, Promise, Ticket.promise_id)),
-        (Promise,),
+        lambda query: query.join(PromiseRow, _same(Ticket, PromiseRow, Ticket.promise_id)),
+        (PromiseRow,),
     ),
     "clocks": Export(
         _columns(

@@ -16,7 +16,7 @@ from sla_plugin.store.events import EventRow
 from sla_plugin.store.outbox import CallRow, CommandRow
 from sla_plugin.store.policies import CalendarVersion, PolicyVersion
 from sla_plugin.store.tenants import Tenant
-from sla_plugin.store.tickets import Promise, Ticket
+from sla_plugin.store.tickets import PromiseRow, Ticket
 
 PAGE = 50
 STATES = ("breached", "critical", "warning", "running", "on_hold")
@@ -143,11 +143,6 @@ def events_of(tx: Transaction, tenant: int, promise: int) -> Sequence[EventRow]:
     """The events of a promise, the latest first."""
     query = select(EventRow).where(EventRow.tenant_id == tenant, EventRow.promise_id == promise)
     return tx.scalars(query.order_by(EventRow.occurred_at.desc(), EventRow.id.desc())).all()
-
-
-def promise_of(tx: Transaction, tenant: int, promise: int) -> Promise | None:
-    """One promise, not locked."""
-    return tx.get(Promise, (tenant, promise))
 
 
 # --- alerts ----------------------------------------------------------------------------------------------------------
@@ -294,8 +289,8 @@ def list_commands(
 # --- policies and calendars ------------------------------------------------------------------------------------------
 def open_tickets_by_policy(tx: Transaction, tenant: int) -> Mapping[int, int]:
     """How many open promises each policy covers."""
-    query = select(Promise.policy_id, func.count()).where(Promise.tenant_id == tenant, Promise.open.is_(True), Promise.policy_id.is_not(None))
-    return {policy: n for policy, n in tx.execute(query.group_by(Promise.policy_id)) if policy is not None}
+    query = select(PromiseRow.policy_id, func.count()).where(PromiseRow.tenant_id == tenant, PromiseRow.open.is_(True), PromiseRow.policy_id.is_not(None))
+    return {policy: n for policy, n in tx.execute(query.group_by(PromiseRow.policy_id)) if policy is not None}
 
 
 def versions_of_policy(tx: Transaction, tenant: int, policy: int) -> Sequence[PolicyVersion]:

@@ -19,7 +19,7 @@ from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import read_histories
 from sla_plugin.store.outbox import outbox_of
 from sla_plugin.store.policies import calendar_versions
-from sla_plugin.store.tickets import Promise, Ticket, find_ticket
+from sla_plugin.store.tickets import Promise, Ticket, find_ticket, get_promise
 
 _CAUSES = {"": "terms came into force", "implied:creation": "creation (told by a later delivery)"}
 
@@ -46,7 +46,9 @@ def explain_ticket(tx: Transaction, tenant: int, ticket: Ticket, connection: Con
     Instants and durations are integer microseconds under `*_at`, `from`, `to` and `*_us`; durations without a suffix are whole seconds. Raises
     AssertionError if a ledger does not sum to its clock's elapsed time: that would be a bug of ours, never to be shown as a fact.
     """
-    promise = tx.get_one(Promise, (tenant, ticket.promise_id))
+    promise = get_promise(tx, tenant, ticket.promise_id)
+    if promise is None:
+        raise AssertionError(f"ticket {ticket.id} has no promise")
     rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
     as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
     verdict = verdict_of(promise, rows, read_books(tx, tenant), outside.words(connection), connection, as_of, outside.settle)

@@ -6,7 +6,7 @@ from sla_plugin.services.read_books import affected_policies, read_books
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import watermarks
-from sla_plugin.store.tickets import claim_due, claim_stale, note_revision
+from sla_plugin.store.tickets import claim_due, claim_stale, note_revision, postpone_promise
 
 PATIENCE = 500_000  # how long a breach waits for deliveries received before it
 
@@ -42,8 +42,7 @@ def keep_time(tx: Transaction, now: int, outside: Outside, limit: int) -> int:
 def set_aside(tx: Transaction, now: int, later: int) -> int:
     """The promise that is due first cannot be evaluated: look at it again `later` microseconds from now. Returns its id, 0 if none is due."""
     for promise in claim_due(tx, now, 1, watermarks(tx, now - GRACE)):
-        promise.next_transition_at = now + later
-        tx.flush()
+        postpone_promise(tx, promise.tenant_id, promise.id, now + later)
         return promise.id
     return 0
 

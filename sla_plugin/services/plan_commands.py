@@ -1,7 +1,7 @@
 """Plan what a breach asks of the helpdesk: commands with unique keys, written in the transaction of the verdict."""
 
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from sla_plugin.actions.context import ActionContext
@@ -52,7 +52,7 @@ def plan_breach(
                     "ticket_id": ticket.id,
                     "external_id": ticket.external_id,
                     "kind": command.kind,
-                    "payload": asdict(command),
+                    "payload": {f.name: getattr(command, f.name) for f in fields(command)},
                     "cause": {
                         "metric": clock.metric,
                         "cycle": clock.cycle,

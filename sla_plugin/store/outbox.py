@@ -1,12 +1,12 @@
 """The outbox: commands (one intent each, unique key) and calls (one vendor request with its commands frozen)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Index, String, UniqueConstraint, and_, func, insert, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Index, String, Table, UniqueConstraint, and_, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sla_plugin.store.bulk import insert_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -74,11 +74,7 @@ class CallRow(TenantRow, Base):
 
 def insert_commands(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert commands; a known key changes nothing. Returns how many are new."""
-    if not rows:
-        return 0
-    dialect = postgresql if tx.is_postgres else sqlite
-    statement = dialect.insert(CommandRow).values(list(rows)).on_conflict_do_nothing(index_elements=["tenant_id", "key"]).returning(CommandRow.id)
-    return len(tx.execute(statement).all())
+    return len(insert_rows(tx, cast(Table, CommandRow.__table__), rows, known=("tenant_id", "key"), returning=("id",)))
 
 
 def tickets_with_pending(tx: Transaction, limit: int) -> Sequence[Any]:

@@ -1,9 +1,11 @@
 """Tickets (the mirror, folded from events) and promises (what is clocked)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, cast
 
-from sqlalchemy import Index, String, Table, UniqueConstraint, and_, or_, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, Index, Select, String, Table, UniqueConstraint, and_, delete, literal, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import insert_rows, update_rows
@@ -11,7 +13,7 @@ from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
 
-class Promise(TenantRow, Base):
+class PromiseRow(TenantRow, Base):
     """What is clocked: one ticket; later several linked ones.
 
     first_received_at   receipt of the first delivery: terms in force then cover all that went before
@@ -71,7 +73,37 @@ class Ticket(TenantRow, Base):
     updated_at: Mapped[int]
 
 
-PROMISES, TICKETS = cast(Table, Promise.__table__), cast(Table, Ticket.__table__)
+PROMISES, TICKETS = cast(Table, PromiseRow.__table__), cast(Table, Ticket.__table__)
+
+
+@dataclass(slots=True)
+class Promise:
+    """A promise as a transaction works with it, its columns as in PromiseRow: half the cost of an object that the ORM watches."""
+
+    tenant_id: int
+    id: int
+    connection_id: int
+    first_received_at: int
+    next_transition_at: int | None
+    book_revision: int
+    open: bool
+    history: bool
+    horizon_at: int
+    alerts_since: int
+    policy_id: int | None
+    choice: dict[str, Any]
+
+
+_PROMISE = tuple(PROMISES.c[f.name] for f in fields(Promise))
+
+
+def _promises(tx: Transaction, query: Select[Any]) -> list[Promise]:
+    return [Promise(*row) for row in tx.execute(query)]
+
+
+def get_promise(tx: Transaction, tenant: int, promise: int) -> Promise | None:
+    """One promise, not locked."""
+    return next(iter(_promises(tx, select(*_PROMISE).where(PROMISES.c.tenant_id == tenant, PROMISES.c.id == promise))), None)
 
 
 def find_tickets(tx: Transaction, tenant: int, connection: int, externals: Collection[str]) -> dict[str, Any]:
@@ -129,29 +161,27 @@ def ensure_tickets(tx: Transaction, tenant: int, connection: int, first_seen: Ma
         used = {promise for _, promise in known.values()}
         lost = [p["id"] for p in promises if p["id"] not in used]
         if lost:
-            tx.execute(Promise.__table__.delete().where(Promise.tenant_id == tenant, Promise.id.in_(lost)))  # type: ignore[attr-defined]
+            tx.execute(delete(PROMISES).where(PROMISES.c.tenant_id == tenant, PROMISES.c.id.in_(lost)))
     return known
 
 
 def lock_promises(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Promise]:
     """Lock promises in id order and return them; history is read only after this."""
-    query = select(Promise).where(Promise.tenant_id == tenant, Promise.id.in_(list(promises))).order_by(Promise.id)
-    if tx.is_postgres:
-        query = query.with_for_update()
-    return tx.scalars(query.execution_options(populate_existing=True)).all()
+    query = select(*_PROMISE).where(PROMISES.c.tenant_id == tenant, PROMISES.c.id.in_(list(promises))).order_by(PROMISES.c.id)
+    return _promises(tx, query.with_for_update() if tx.is_postgres else query)
 
 
 def open_promises(tx: Transaction, tenant: int, after: int, limit: int) -> Sequence[Any]:
     """The next open promises in id order, after the id `after`, none of a running import; unlocked."""
-    columns = (Promise.id, Promise.connection_id, Promise.first_received_at, Promise.horizon_at, Promise.book_revision, Promise.policy_id)
-    query = select(*columns).where(Promise.tenant_id == tenant, Promise.id > after, Promise.open.is_(True), Promise.history.is_(False))
-    return tx.execute(query.order_by(Promise.id).limit(limit)).all()
+    columns = (PromiseRow.id, PromiseRow.connection_id, PromiseRow.first_received_at, PromiseRow.horizon_at, PromiseRow.book_revision, PromiseRow.policy_id)
+    query = select(*columns).where(PromiseRow.tenant_id == tenant, PromiseRow.id > after, PromiseRow.open.is_(True), PromiseRow.history.is_(False))
+    return tx.execute(query.order_by(PromiseRow.id).limit(limit)).all()
 
 
 def note_revision(tx: Transaction, tenant: int, promises: Collection[int], revision: int) -> None:
     """Locked promises stand under a newer book as they did under theirs."""
     if promises:
-        tx.execute(update(Promise).where(Promise.tenant_id == tenant, Promise.id.in_(list(promises))).values(book_revision=revision))
+        tx.execute(update(PromiseRow).where(PromiseRow.tenant_id == tenant, PromiseRow.id.in_(list(promises))).values(book_revision=revision))
 
 
 def ticket_names(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, str]:
@@ -161,44 +191,46 @@ def ticket_names(tx: Transaction, tenant: int, promises: Collection[int]) -> dic
 
 
 def claim_due(tx: Transaction, now: int, limit: int, held_back: Mapping[int, int]) -> Sequence[Promise]:
-    """Lock promises of ONE tenant whose next transition is due; those another process holds are passed over.
+    """Lock promises of ONE tenant whose next transition is due, earliest first; those another process holds are passed over. In id order.
 
     `held_back`: connection -> watermark; its promises are due only up to there.
     """
-    due = Promise.next_transition_at <= now
+    # asked for in a question of its own the instant is unknown to the planner, which then walks the index in its order: statistics of an hour ago know nothing
+    # of ten thousand that are due now, and would have them all fetched and sorted for every slice
+    at, connection = PROMISES.c.next_transition_at, PROMISES.c.connection_id
+    due: ColumnElement[bool] = at <= select(literal(now, BigInteger)).scalar_subquery()
     if held_back:
-        within = [and_(Promise.connection_id == c, Promise.next_transition_at <= watermark) for c, watermark in held_back.items()]
-        due = and_(due, or_(Promise.connection_id.not_in(list(held_back)), *within))
-    tenant = tx.scalar(select(Promise.tenant_id).where(due).order_by(Promise.next_transition_at).limit(1))
-    if tenant is None:
-        return []
-    query = select(Promise).where(Promise.tenant_id == tenant, due).order_by(Promise.next_transition_at).limit(limit)
-    if tx.is_postgres:
-        query = query.with_for_update(skip_locked=True)
-    return sorted(tx.scalars(query.execution_options(populate_existing=True)).all(), key=lambda p: p.id)
+        due = and_(due, or_(connection.not_in(list(held_back)), *(and_(connection == c, at <= watermark) for c, watermark in held_back.items())))
+    tenant = select(PROMISES.c.tenant_id).where(due).order_by(at).limit(1).correlate(None).scalar_subquery()
+    mine = PROMISES.c.tenant_id if tx.is_postgres else PROMISES.c.tenant_id + 0  # else SQLite reads all of the tenant's by its key
+    query = select(*_PROMISE).where(mine == tenant, due).order_by(at).limit(limit)
+    return sorted(_promises(tx, query.with_for_update(skip_locked=True) if tx.is_postgres else query), key=attrgetter("id"))
 
 
 def claim_stale(tx: Transaction, tenant: int, revision: int, limit: int) -> Sequence[Promise]:
     """Lock open promises evaluated with older terms than `revision`, in id order."""
-    query = select(Promise).where(Promise.tenant_id == tenant, Promise.open.is_(True), Promise.book_revision < revision)
-    query = query.order_by(Promise.book_revision, Promise.id).limit(limit)  # the order of its index; nobody is waited for, so none of the locks
-    if tx.is_postgres:
-        query = query.with_for_update(skip_locked=True)
-    return tx.scalars(query.execution_options(populate_existing=True)).all()
+    query = select(*_PROMISE).where(PROMISES.c.tenant_id == tenant, PROMISES.c.open.is_(True), PROMISES.c.book_revision < revision)
+    query = query.order_by(PROMISES.c.book_revision, PROMISES.c.id).limit(limit)  # the order of its index; nobody is waited for, so none of the locks
+    return _promises(tx, query.with_for_update(skip_locked=True) if tx.is_postgres else query)
+
+
+def postpone_promise(tx: Transaction, tenant: int, promise: int, at: int) -> None:
+    """Look at a locked promise again at an instant, whatever is due of it."""
+    tx.execute(update(PROMISES).where(PROMISES.c.tenant_id == tenant, PROMISES.c.id == promise).values(next_transition_at=at))
 
 
 def end_history(tx: Transaction, tenant: int, connection: int, now: int) -> None:
     """The import of a connection is over: its promises live from now on."""
     tx.execute(
-        update(Promise)
-        .where(Promise.tenant_id == tenant, Promise.connection_id == connection, Promise.history.is_(True))
+        update(PromiseRow)
+        .where(PromiseRow.tenant_id == tenant, PromiseRow.connection_id == connection, PromiseRow.history.is_(True))
         .values(history=False, alerts_since=now, next_transition_at=now)
     )
 
 
 def earliest_transition(tx: Transaction) -> int | None:
     """The earliest next transition of any promise; None if there is none."""
-    return tx.scalar(select(Promise.next_transition_at).where(Promise.next_transition_at.is_not(None)).order_by(Promise.next_transition_at).limit(1))
+    return tx.scalar(select(PromiseRow.next_transition_at).where(PromiseRow.next_transition_at.is_not(None)).order_by(PromiseRow.next_transition_at).limit(1))
 
 
 _PROMISE_COLUMNS = ("next_transition_at", "book_revision", "open", "history", "horizon_at", "alerts_since", "policy_id", "choice")

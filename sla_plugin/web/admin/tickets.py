@@ -17,7 +17,7 @@ from sla_plugin.store.clocks import corrections_of
 from sla_plugin.store.connections import get_connection, list_connections
 from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import read_histories
-from sla_plugin.store.tickets import get_ticket
+from sla_plugin.store.tickets import get_promise, get_ticket
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
 from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
 from sla_plugin.web.formats import instant
@@ -70,7 +70,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         tenant, now = viewer().tenant, viewer().now
         with runtime.database.reading() as tx:
             ticket = get_ticket(tx, tenant, ticket_id)
-            promise = queries.promise_of(tx, tenant, ticket.promise_id) if ticket is not None else None
+            promise = get_promise(tx, tenant, ticket.promise_id) if ticket is not None else None
             connection = get_connection(tx, tenant, ticket.connection_id) if ticket is not None else None
             if ticket is None or promise is None or connection is None:
                 abort(404, "There is no such ticket here.")
