@@ -64,9 +64,17 @@ class NoHttp:
 class Plant:
     """A tenant with one generic connection called `crm`; `now` is moved by hand."""
 
-    def __init__(self, settings: Settings, now: str = "2026-11-16T09:00", http: Http | None = None, connectors: Sequence[Connector] = CONNECTORS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        now: str = "2026-11-16T09:00",
+        http: Http | None = None,
+        connectors: Sequence[Connector] = CONNECTORS,
+        database: Database | None = None,
+    ) -> None:
+        """`database`: one that is open already."""
         self.now = instant(now)
-        self.database: Database = open_database(settings.database_url, settings.data_dir)
+        self.database = database or open_database(settings.database_url, settings.data_dir)
         self.queue = QuietQueue()
         self.outside = Outside(connectors={c.name: c for c in connectors}, http=http or NoHttp(), queue=self.queue, sealer=Sealer([KEY]))
         self._deliveries = 0

@@ -1,0 +1,533 @@
+"""One script played twice: undisturbed in this process, and in processes of its own in which things go wrong at fault points, by seed."""
+
+import base64
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from sqlalchemy import text
+
+from sla_plugin.ports import HttpAnswer
+from sla_plugin.settings import Settings
+from sla_plugin.store.db import Database, open_database
+from sla_plugin.store.schema import METADATA
+from tests.faults.findings import Findings, Remains, broken_chain, compare, remains_of, unfinished
+from tests.faults.parts import GivenClock, Part, Switchboard, Work, start
+from tests.faults.points import Moment, Point
+from tests.faults.scripts import START, TARGETS, Script, Stage, script_of
+from tests.faults.wire import Wire
+from tests.journeys.foreign_desk import ANNA, ROBOT, ForeignDesk, Webhook
+from tests.plant import MINUTE, SECOND, Plant
+
+PATIENCE = 6 * MINUTE  # of given time: after that much without a fault nothing may wait any more
+STOPPED = 95 * SECOND  # longer than any lease
+GRACE = 0.015  # wall seconds without a word from a part, after which it is taken to wait for another
+HANGS = 30.0  # wall seconds
+PAUSES = (0, 0, SECOND // 5, SECOND, 2 * SECOND, 6 * SECOND, 31 * SECOND, 95 * SECOND)
+SKEWS = (-90 * SECOND, -3 * SECOND, 3 * SECOND, 100 * SECOND)
+_RESTING = (-90 * SECOND, 95 * SECOND)
+
+
+class Plan(Protocol):
+    """Decides what goes wrong where."""
+
+    def choose(self, point: Point, choices: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+        """(side, fault) of the choices, or None: nothing."""
+        ...
+
+
+class GivenPlant(Plant):
+    """A plant on a database that is open already; its `now` is every process's clock, but for `skew` (microseconds) by which theirs is wrong."""
+
+    def __init__(self, settings: Settings, database: Database, clock: GivenClock, **options: Any) -> None:
+        self.clock, self._now, self._skew = clock, 0, 0
+        super().__init__(settings, database=database, **options)
+
+    @property
+    def now(self) -> int:
+        """The true time."""
+        return self._now
+
+    @now.setter
+    def now(self, now: int) -> None:
+        self._now = now
+        self.clock.set(now + self._skew)
+
+    def skew(self, by: int) -> None:
+        """Step the clock of the product."""
+        self._skew = by
+        self.clock.set(self._now + by)
+
+
+class House:
+    """A database that is used again and again, and all that outlives a schedule."""
+
+    def __init__(self, settings: Settings, template: Path | None = None) -> None:
+        """`template`: a migrated SQLite file."""
+        self.settings, self.template = settings, template
+        self.database = open_database(settings.database_url, settings.data_dir)
+        self.clock = GivenClock()
+        self.board = Switchboard()
+        self.wire = Wire(self.board.selector)
+        self._references: dict[int, tuple[Script, Remains]] = {}
+
+    def empty(self) -> None:
+        """A database without a row."""
+        engine = self.database.engine
+        if self.template is not None:
+            engine.dispose()
+            path = Path(engine.url.database or "")
+            for end in ("-wal", "-shm"):
+                path.with_name(path.name + end).unlink(missing_ok=True)
+            shutil.copyfile(self.template, path)
+            return
+        tables = ", ".join(f'"{table.name}"' for table in METADATA.sorted_tables)
+        with engine.begin() as connection:
+            connection.execute(text(f"TRUNCATE {tables}"))
+
+    def reference(self, number: int) -> tuple[Script, Remains]:
+        """The first script from `number * 1000` on that is fit to be compared, and how it ends undisturbed."""
+        if number not in self._references:
+            for seed in range(number * 1000, number * 1000 + 1000):
+                script = script_of(seed)
+                if (remains := Undisturbed(self, script).play()) is not None:
+                    self._references = {number: (script, remains)}
+                    break
+        return self._references[number]
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.database.engine.dispose()
+        self.wire.close_listener()
+
+
+class DirectHttp:
+    """The way to a desk in this very process."""
+
+    def __init__(self, desk: ForeignDesk) -> None:
+        self.desk = desk
+
+    def request(self, method: str, url: str, *, auth: tuple[str, str], json: Any = None, **_: Any) -> HttpAnswer:
+        parts = urlsplit(url)
+        credential = base64.b64encode(":".join(auth).encode()).decode()
+        headers = {"Authorization": f"Basic {credential}", "Content-Type": "application/json"}
+        answer = self.desk.serve(method, parts.path + (f"?{parts.query}" if parts.query else ""), headers, dumps(json))
+        return HttpAnswer(200, {}, dumps(answer))
+
+
+def dumps(value: Any) -> bytes:
+    """As it goes over the wire."""
+    return json.dumps(value).encode()
+
+
+class Play:
+    """A script on a fresh database. What is told to a part is done by `step`."""
+
+    def __init__(self, house: House, script: Script) -> None:
+        self.house, self.script = house, script
+        self.desk = ForeignDesk(audits=script.audits, clock=lambda: self.plant.now / 1e6)
+        self.desk._server.server_close()  # the wire serves it
+        house.empty()
+        self.plant = GivenPlant(house.settings, house.database, house.clock, http=DirectHttp(self.desk))
+        self.plant.now = START
+        sealed = self.plant.outside.sealer.seal
+        self.plant.connect(
+            "desk", "zendesk", base_url=house.wire.url, email=self.desk.email, facts={"user_id": str(ROBOT)}, assignee=str(ROBOT),
+            sealed_token=sealed(self.desk.token), sealed_secrets=[{"sealed": sealed(self.desk.secret), "added_at": START}],
+            checked_at=START,
+        )  # fmt: skip
+        self.plant.policy(targets=TARGETS)
+        self.stage = Stage(self.plant, self.desk)
+
+    def step(self, role: str, **order: Any) -> Any:
+        """Have a part of `role` do one step; what came of it, None if it came to nothing."""
+        raise NotImplementedError
+
+    def send_webhook(self, webhook: Webhook) -> bool:
+        """One try of the helpdesk; False without a 2xx."""
+        status = self.step("door", path="/webhooks/desk", headers=self.desk.signed(webhook), body=webhook.body.decode())
+        return status in (200, 202)
+
+    def send_webhooks(self) -> None:
+        """Every waiting webhook once."""
+        for _ in range(len(self.desk.webhooks)):
+            webhook = self.desk.webhooks.popleft()
+            if not self.send_webhook(webhook):
+                self.desk.webhooks.append(webhook)
+
+    def _take_in(self) -> None:
+        """Every webhook that waits, received and applied."""
+        self.send_webhooks()
+        self.step("inbox")
+
+    def settle(self, until: int, *, outbox: bool) -> list[str]:
+        """Let everything be done, undisturbed, letting time pass at most `until`; what is left."""
+        for wait in [0, 1, 2, 2, 5, 5, 10, 10, 20, 30, *[30] * 20]:
+            self.plant.now = max(self.plant.now, min(self.plant.now + wait * SECOND, until))
+            self.desk.land_late()
+            self._take_in()
+            self.step("timekeeper")
+            if outbox:
+                self.step("outbox")
+                self._take_in()
+            left = unfinished(self.stage, outbox=outbox)
+            if not left or self.plant.now >= until:
+                break
+        return left
+
+
+class Undisturbed(Play):
+    """Everything at its time, in this process."""
+
+    def __init__(self, house: House, script: Script) -> None:
+        super().__init__(house, script)
+        self._work = Work(house.database, self.plant.outside, house.clock)
+
+    def step(self, role: str, **order: Any) -> Any:
+        done = getattr(self._work, role)(**order)
+        if role == "door":
+            self._work.close()  # no thread may run when processes are forked
+        return done
+
+    def play(self) -> Remains | None:
+        """How it ends; None for a script in which something depends on how fast we are."""
+        for act in self.script.acts:
+            self._pass(act.at)
+            for deed in act.deeds:
+                self.stage.do(deed)
+            left = self.settle(self.plant.now + 5 * SECOND, outbox=True)
+            assert not left, f"undisturbed script {self.script.seed}: {left}"
+        self._pass(self.script.end)
+        due = [(a["due_at"], a["level"]) for a in self.plant.rows("alert")]
+        acts = [(act.at, act.quiet) for act in self.script.acts] + [(self.script.end, True)]
+        if any(-10 * SECOND < at - passed < (PATIENCE + MINUTE if quiet and level == "breach" else 10 * SECOND) for at, quiet in acts for passed, level in due):
+            return None
+        if any(c["state"] != "sent" for c in self.plant.rows("command")):
+            return None
+        return remains_of(self.stage)
+
+    def _pass(self, until: int) -> None:
+        while (coming := self.plant.next_transition()) is not None and coming <= until:
+            self.plant.now = max(self.plant.now, coming)
+            left = self.settle(until, outbox=True)
+            assert not left, f"undisturbed script {self.script.seed}: {left}"
+        self.plant.now = max(self.plant.now, until)
+
+
+class Disturbed(Play):
+    """The same in processes that are killed, stopped and cut off at fault points, as `plan` says; `chance` does the rest."""
+
+    def __init__(self, house: House, script: Script, chance: random.Random, plan: Plan) -> None:
+        super().__init__(house, script)
+        house.wire.desk = self.desk
+        self.chance, self.plan = chance, plan
+        self.faults_on = False
+        self.hits: Counter[Moment] = Counter()
+        self.seen: Counter[tuple[Point, str]] = Counter()
+        self.trace: list[str] = []
+        self.findings = Findings()
+        self._parts: dict[tuple[str, int], Part] = {}
+        self._stopped: list[Part] = []
+        self._limit = 0  # chaos lets no more time pass than this
+        self._taken: list[Webhook] = []
+
+    # --- the whole of it ------------------------------------------------------------------------------------------
+    def play(self, wanted: Remains) -> Findings:
+        """Play to the end and compare."""
+        try:
+            self._play()
+            if not self.findings.stuck:
+                odd = self.findings.odd
+                self.findings = compare(remains_of(self.stage), wanted)
+                self.findings.odd = odd + broken_chain(self.stage)
+        except Hang as hang:
+            self.findings.stuck.append(str(hang))
+        finally:
+            for part in list(self._parts.values()) + self._stopped:
+                self._bury(part)
+            self.house.wire.hang_up()
+        return self.findings
+
+    def _play(self) -> None:
+        for number, act in enumerate([*self.script.acts, None]):
+            at, quiet = (act.at, act.quiet) if act is not None else (self.script.end, True)
+            if number:
+                self._pass(at, quiet)
+            if self.findings.stuck or act is None:
+                return
+            self._note(f"act {number}: {act.deeds}")
+            for deed in act.deeds:
+                self.stage.do(deed)
+            self._limit = self.plant.now  # what happened is received before time goes on
+            for _ in range(4):
+                self._disturb(self._deliver, self._inbox, self._together)
+            self._undisturbed()
+            self.send_webhooks()
+            self._limit = self.plant.now + 20 * MINUTE
+            for _ in range(self.chance.randint(2, 6)):
+                self._disturb()
+            self._calm(self.plant.now + PATIENCE, outbox=self.chance.random() < 0.5, why=f"after act {number}")
+
+    def _pass(self, at: int, quiet: bool) -> None:
+        """Time passes until an act; nothing new happens but deadlines."""
+        self._limit = at - PATIENCE if quiet else at - SECOND
+        while not self.findings.stuck and (coming := self.plant.next_transition()) is not None and coming <= at:
+            late = self.chance.choice([0, 0, SECOND // 3, 20 * SECOND, 9 * MINUTE])
+            self.plant.now = max(self.plant.now, coming, min(coming + late, self._limit))
+            self._note(f"{self._clock_text()} a transition is due")
+            for _ in range(self.chance.randint(1, 5)):
+                self._disturb()
+            self._calm(at, outbox=False, why="time passes")
+        if quiet and not self.findings.stuck:
+            for _ in range(3):
+                self._disturb()
+            self._calm(max(self._limit, self.plant.now) + PATIENCE, outbox=True, why="before a quiet act")
+        self.plant.now = max(self.plant.now, at)
+
+    def _calm(self, until: int, *, outbox: bool, why: str) -> None:
+        """The faults stop: everything must come to rest by itself."""
+        self._undisturbed()
+        if left := self.settle(until, outbox=outbox):
+            self.findings.stuck += [f"{why}: {one}" for one in left]
+
+    def _undisturbed(self) -> None:
+        self.faults_on = False
+        self.plant.skew(0)
+        for part in self._stopped[:]:
+            self._go_on(part)
+
+    # --- what may happen --------------------------------------------------------------------------------------------
+    def _disturb(self, *what: Callable[[], None]) -> None:
+        """One thing happens, with faults."""
+        self.faults_on = True
+        self.chance.choice(what or (self._deliver, self._inbox, self._outbox, self._outbox, self._time, self._together, self._together, self._wait, self._meddle, self._step_clock, self._wake))()
+        self.faults_on = False
+
+    def _deliver(self) -> None:
+        if self._taken and self.chance.random() < 0.1:
+            self.send_webhook(self.chance.choice(self._taken))
+        for _ in range(min(3, len(self.desk.webhooks))):
+            webhook = self.chance.choice(list(self.desk.webhooks))
+            if self.send_webhook(webhook):
+                self.desk.webhooks.remove(webhook)
+                self._taken.append(webhook)
+
+    def _inbox(self) -> None:
+        self._order(("inbox", 0))
+
+    def _outbox(self) -> None:
+        self._order(("outbox", self.chance.randint(0, 1)))
+
+    def _time(self) -> None:
+        self._order(("timekeeper", self.chance.randint(0, 1)))
+
+    def _together(self) -> None:
+        """Up to four workers and two timekeepers at once, and the door beside them."""
+        everybody = [(role, number) for role in ("inbox", "outbox", "timekeeper") for number in (0, 1)]
+        orders: list[tuple[tuple[str, int], dict[str, Any]]] = [(key, {}) for key in self.chance.sample(everybody, self.chance.randint(2, 6))]
+        webhook = self.chance.choice(list(self.desk.webhooks)) if self.desk.webhooks and self.chance.random() < 0.5 else None
+        if webhook is not None:
+            orders.append((("door", 0), {"path": "/webhooks/desk", "headers": self.desk.signed(webhook), "body": webhook.body.decode()}))
+        results = self._run(orders)
+        if webhook is not None and results[-1] in (200, 202):
+            self.desk.webhooks.remove(webhook)
+            self._taken.append(webhook)
+
+    def _wait(self) -> None:
+        self._let_pass(self.chance.choice(PAUSES))
+
+    def _meddle(self) -> None:
+        """Somebody writes a note while we are between reading and writing; what is late lands."""
+        self.desk.land_late()
+        if self.script.audits:
+            self.desk.between = lambda number: self.desk.change(number, by=ANNA, comment={"body": "Me, too", "public": False})
+
+    def _step_clock(self) -> None:
+        """Our clock is stepped, where nothing happens that it could date wrongly: no webhook waits, no transition lies within the step."""
+        coming = self.plant.next_transition()
+        if self.desk.webhooks or (coming is not None and self.plant.now < coming <= self.plant.now + 5 * MINUTE):
+            return
+        by = self.chance.choice(SKEWS)
+        self._note(f"clock stepped by {by / SECOND:+.0f} s")
+        self.plant.skew(by)
+
+    def _wake(self) -> None:
+        if self._stopped:
+            self._go_on(self.chance.choice(self._stopped))
+
+    def _let_pass(self, pause: int) -> None:
+        if pause > 20 * SECOND:
+            self.desk.land_late()  # what gets no answer arrives within half a minute, or never
+        self.plant.now = max(self.plant.now, min(self.plant.now + pause, self._limit))
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+    def step(self, role: str, **order: Any) -> Any:
+        return self._run([((role, 0), order)])[0]
+
+    def _order(self, key: tuple[str, int]) -> None:
+        self._run([(key, {})])
+
+    def _part(self, key: tuple[str, int]) -> Part:
+        part = self._parts.get(key)
+        if part is None or part.state in ("dead", "stopped"):  # a stopped one is replaced, as by another host
+            house = self.house
+            part = self._parts[key] = start(key[0], house.database, self.plant.outside, house.clock, close=house.wire.close_listener)
+            house.board.add(part, self._hear)
+        return part
+
+    def _run(self, orders: Sequence[tuple[tuple[str, int], Mapping[str, Any]]]) -> list[Any]:
+        """Give orders, and see to it that parts go on one after the other until all are done, dead or stopped; their results."""
+        parts = []
+        for key, order in orders:
+            part = self._part(key)
+            part.state, part.result = "busy", {}
+            part.tell(dumps(order))
+            parts.append(part)
+        self._until_idle(parts)
+        return [part.result.get("done") if part.state == "idle" else None for part in parts]
+
+    def _until_idle(self, parts: Sequence[Part]) -> None:
+        silent_since = time.monotonic()
+        while True:
+            waiting = [p for p in parts if p.state == "waiting"]
+            busy = [p for p in parts if p.state == "busy"]
+            if not waiting and not busy:
+                return
+            if busy and self.house.board.wait(GRACE if waiting else 1.0):
+                silent_since = time.monotonic()
+                continue
+            if waiting:
+                self._release(self.chance.choice(waiting))
+                silent_since = time.monotonic()
+            elif time.monotonic() - silent_since > HANGS:
+                raise Hang(f"{[p.role for p in busy]} say nothing for {HANGS:.0f} s")
+
+    def _hear(self, part: Part) -> None:
+        line = part.file.readline()
+        if not line:
+            self.findings.odd.append(f"{part.role} died by itself")
+            self._bury(part)
+            return
+        said = json.loads(line)
+        if "at" in said:
+            part.said, part.state = said, "waiting"
+            return
+        part.result, part.state = said, "idle"
+        self._note(f"{part.role} {part.pid}: {said}")
+        if said.get("odd"):
+            self.findings.odd.append(f"{part.role}: {said['failed']}")
+
+    def _release(self, part: Part) -> None:
+        """A part that waits at a point goes on, or something happens to it."""
+        point = Point(*part.said["at"])
+        choices = [(side, fault) for side, fault in part.said["choices"]]
+        self.seen[point, choices[0][0]] += 1
+        chosen = self.plan.choose(point, choices) if self.faults_on else None
+        if chosen is not None:
+            self.hits[Moment(point, *chosen)] += 1
+            self._note(f"{self._clock_text()} {part.role} {part.pid}: {chosen[1]} {chosen[0]} {point.kind} {point.what} at {point.where}")
+        match chosen:
+            case (_, "kill"):
+                self._bury(part)
+            case (_, "stop"):
+                self._stop(part)
+            case _:
+                part.state = "busy"
+                part.tell(dumps({"fault": chosen}))
+
+    def _stop(self, part: Part) -> None:
+        os.kill(part.pid, signal.SIGSTOP)
+        os.waitpid(part.pid, os.WUNTRACED)
+        part.state = "stopped"
+        turn = self.house.database.turn
+        if turn is not None and (turn.holder() or {}).get("pid") == part.pid:
+            self._bury(part)  # the supervisor does so after 2 s
+            return
+        self._stopped.append(part)
+        self.house.board.drop(part)
+        self._free(part.said["backends"], "state LIKE 'idle in transaction%'")  # Postgres does so after 8 s
+        self._let_pass(STOPPED)
+
+    def _go_on(self, part: Part) -> None:
+        """SIGCONT; it goes on where it was stopped."""
+        self._stopped.remove(part)
+        self._note(f"{part.role} {part.pid} goes on")
+        self.house.board.add(part, self._hear)
+        os.kill(part.pid, signal.SIGCONT)
+        part.state = "busy"
+        part.tell(dumps({"fault": None}))
+        self._until_idle([part])
+        if part not in self._parts.values():
+            self._bury(part)
+
+    def _bury(self, part: Part) -> None:
+        if part.state == "dead":
+            return
+        self.house.board.drop(part)
+        part.kill()
+        if part in self._stopped:
+            self._stopped.remove(part)
+        self._free(part.said.get("backends", []), "false")
+
+    def _free(self, backends: Sequence[int], end: str) -> None:
+        """Wait until Postgres has noticed that a process is gone, or has ended its connections that are in a state."""
+        if not backends or self.house.database.turn is not None:
+            return
+        where = f"pid = ANY(:pids) AND {end}"
+        with self.house.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            pids = {"pids": list(backends)}
+            if end != "false":
+                connection.execute(text(f"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE {where}"), pids)
+                return
+            for _ in range(200):
+                if not connection.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids)"), pids):
+                    return
+                time.sleep(0.001)
+
+    # --- what is told -----------------------------------------------------------------------------------------------
+    def _note(self, line: str) -> None:
+        self.trace.append(line)
+
+    def _clock_text(self) -> str:
+        seconds = (self.plant.now - START) / SECOND
+        return f"{int(seconds // 3600)}:{int(seconds // 60 % 60):02}:{seconds % 60:04.1f}"
+
+
+class Hang(Exception):
+    """A part does not come back."""
+
+
+class RandomPlan:
+    """Something goes wrong at one of `1 / rate` moments."""
+
+    def __init__(self, chance: random.Random, rate: float) -> None:
+        self._chance, self._rate = chance, rate
+
+    def choose(self, point: Point, choices: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+        """By chance."""
+        return self._chance.choice(choices) if self._chance.random() < self._rate else None
+
+
+class SweepPlan:
+    """Every fault at every side of every point once, as they come."""
+
+    def __init__(self, chance: random.Random, rate: float) -> None:
+        self._chance, self._rate = chance, rate
+        self.done: Counter[Moment] = Counter()
+
+    def choose(self, point: Point, choices: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+        """What was not tried here before."""
+        left = [c for c in choices if not self.done[Moment(point, *c)]]
+        if not left or self._chance.random() > self._rate:
+            return None
+        chosen = self._chance.choice(left)
+        self.done[Moment(point, *chosen)] += 1
+        return chosen
