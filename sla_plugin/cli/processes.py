@@ -96,6 +96,10 @@ def _shown(name: str, value: Any) -> Any:
     """A value fit for a terminal: no key, no password."""
     if name == "secret_keys":
         return f"{len(value)} given" if value else "in the key file"
+    if name == "metrics_token":
+        return "given" if value else ""
+    if name == "metrics_networks":
+        return ", ".join(map(str, value))
     if name in ("database_url", "redis_url"):
         scheme, _, rest = value.partition("://")
         user, at, place = rest.rpartition("@")
