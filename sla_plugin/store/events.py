@@ -13,6 +13,7 @@ from sla_plugin.engine.events import Event
 from sla_plugin.store.bulk import insert_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
+from sla_plugin.store.tickets import Ticket
 
 
 class EventRow(TenantRow, Base):
@@ -127,6 +128,14 @@ def last_deliveries(tx: Transaction, tenant: int, promises: Collection[int]) -> 
         EventRow.tenant_id == tenant, EventRow.promise_id.in_(list(promises)), EventRow.delivery_id.is_not(None)
     )
     return {promise: delivery for promise, delivery in tx.execute(query.group_by(EventRow.promise_id)) if promise is not None and delivery is not None}
+
+
+def latest_of_delivery(tx: Transaction, tenant: int, ticket: tuple[int, str], delivery: int, among: int = 50) -> int | None:
+    """When the latest event happened that a delivery told of a ticket (connection, external id); looked for among its latest events."""
+    promise = select(Ticket.promise_id).where(Ticket.tenant_id == tenant, Ticket.connection_id == ticket[0], Ticket.external_id == ticket[1]).scalar_subquery()
+    latest = select(EventRow.occurred_at, EventRow.delivery_id).where(EventRow.tenant_id == tenant, EventRow.promise_id == promise)
+    rows = tx.execute(latest.order_by(EventRow.occurred_at.desc()).limit(among))
+    return next((row.occurred_at for row in rows if row.delivery_id == delivery), None)
 
 
 def events_of_delivery(tx: Transaction, tenant: int, delivery: int, promises: Collection[int]) -> Sequence[EventRow]:
