@@ -23,9 +23,10 @@ from sla_plugin.store import schema
 from sla_plugin.store.db import Database, database_of, db, engine_options
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import the_tenant
-from sla_plugin.web import health, schemas
+from sla_plugin.web import health, metrics, schemas
 from sla_plugin.web.admin.registration import register_pages
 from sla_plugin.web.door import WebhookDoor
+from sla_plugin.web.tally import Tally
 
 _DAY = 86_400_000_000
 
@@ -115,8 +116,10 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=None, JSON_SORT_KEYS=False)
     app.register_blueprint(schemas.blueprint(runtime.outside))
     app.register_blueprint(health.blueprint(runtime.database))
+    tally = Tally(settings.data_dir / "tally")
+    app.register_blueprint(metrics.blueprint(runtime, tally))
     register_pages(app, runtime)
     # webhooks never reach Flask: the door answers them with the same limits and logs, at a fraction of the cost
-    app.wsgi_app = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock)  # type: ignore[method-assign]
+    app.wsgi_app = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock, tally)  # type: ignore[method-assign]
     app.extensions["sla_plugin"] = runtime
     return app

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from sla_plugin.errors import ConfigurationError
 UNIX_SOCKET_LIMIT = 100  # bytes; the kernel takes 107, Redis appends a little to temporary names
 YES, NO = {"1", "yes", "true", "on"}, {"0", "no", "false", "off"}
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS = ("text", "json")
+HIDDEN = ("secret_keys", "metrics_token")  # settings whose values are shown nowhere
 
 
 class Unfit(ValueError):
@@ -61,8 +64,26 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-def _text(value: str) -> str:
+def _one_of_small(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in words:
+            raise Unfit(f"one of {', '.join(words)}")
+        return value.lower()
+
+    return parse
+
+
+def _token(value: str) -> str:
+    if value and (len(value) < 16 or not value.isascii() or not value.isprintable() or " " in value):
+        raise Unfit("at least 16 printable characters without blanks")
     return value
+
+
+def _networks(value: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(word.strip()) for word in value.split(",") if word.strip())
+    except ValueError:
+        raise Unfit("networks such as 127.0.0.1/32 or 10.1.0.0/16, separated by commas") from None
 
 
 def _host(value: str) -> str:
@@ -133,6 +154,23 @@ SETTINGS = (
         "`secret.key` in the data folder",
     ),
     Setting("SLA_LOG_LEVEL", "log_level", "INFO", _one_of(*LOG_LEVELS), f"How much the parts say: {', '.join(LOG_LEVELS)}."),
+    Setting("SLA_LOG_FORMAT", "log_format", "text", _one_of_small(*LOG_FORMATS), "How lines look: `text` for people, `json` for machines."),
+    Setting(
+        "SLA_METRICS_TOKEN",
+        "metrics_token",
+        "",
+        _token,
+        "Who sends it as a bearer token may read `/metrics`; at least 16 characters.",
+        "nobody",
+    ),
+    Setting(
+        "SLA_METRICS_NETWORKS",
+        "metrics_networks",
+        "",
+        _networks,
+        "Networks that may read `/metrics` without a token, such as `127.0.0.1/32, 10.1.0.0/16`; behind a proxy everybody comes from the proxy.",
+        "none",
+    ),
     Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of the web server."),
     Setting("SLA_OUTBOX_THREADS", "outbox_threads", "4", _whole(1, 32), "Calls to helpdesks under way at the same time."),
     Setting("SLA_BATCH_SIZE", "batch_size", "200", _whole(1, 500), "Deliveries applied in one transaction, at most."),
@@ -159,6 +197,9 @@ class Settings:
     allow_private_urls: bool
     secret_keys: tuple[str, ...]
     log_level: str
+    log_format: str
+    metrics_token: str
+    metrics_networks: tuple[IPv4Network | IPv6Network, ...]
     web_threads: int
     outbox_threads: int
     batch_size: int
@@ -184,7 +225,7 @@ def _parsed(row: Setting, value: str) -> Any:
     try:
         return row.parse(value.strip())
     except Unfit as problem:
-        shown = "(hidden)" if row.attribute == "secret_keys" else repr(value)
+        shown = "(hidden)" if row.attribute in HIDDEN else repr(value)
         raise ConfigurationError(f"{row.name} is {shown}: expected {problem}") from None
 
 

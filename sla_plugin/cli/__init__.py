@@ -10,8 +10,8 @@ import click
 
 from sla_plugin.cli import calendars, connections, exports, history, people, policies, processes, tickets
 from sla_plugin.errors import ConnectorError, SlaPluginError
+from sla_plugin.logs import set_up_logging
 from sla_plugin.settings import Settings
-from sla_plugin.supervisor.processes import set_up_logging
 from sla_plugin.supervisor.up import AlreadyRunning
 
 # Each module has `COMMANDS`, a sequence of click commands. A command that needs settings takes them with `@click.pass_obj`.
@@ -54,7 +54,7 @@ def main(context: click.Context) -> None:
     if {"-h", "--help"} & set(sys.argv):
         return  # help must not fail on a wrong setting
     context.obj = Settings.from_env(os.environ)
-    set_up_logging(context.obj.log_level)
+    set_up_logging(context.obj.log_level, context.obj.log_format)
 
 
 for module in MODULES:

@@ -61,7 +61,7 @@ def migrate_command(settings: Settings) -> None:
 @click.option("--json", "as_json", is_flag=True, help='Machine-readable: {part: {"pid", "healthy", "since", "detail"}}.')
 @click.pass_context
 def status_command(context: click.Context, as_json: bool) -> None:
-    """Say how each part is: supervisor, web, inbox-worker, outbox-worker, timekeeper, redis, database.
+    """Say how each part is: supervisor, web, inbox-worker, outbox-worker, timekeeper, redis, database; then the queues (inbox, time, outbox) and connections.
 
     Exit code 0 only if all are healthy. Run it with the same SLA_DATA_DIR as `up`.
     """
@@ -71,7 +71,7 @@ def status_command(context: click.Context, as_json: bool) -> None:
     else:
         for name, health in parts.items():
             click.echo(
-                f"{'ok ' if health.healthy else 'BAD'} {name:<14} {f'pid {health.pid}' if health.pid else '':<12} {health.since or '':<26} {health.detail}"
+                f"{'ok ' if health.healthy else 'BAD'} {name:<16} {f'pid {health.pid}' if health.pid else '':<12} {health.since or '':<26} {health.detail}"
             )
     context.exit(0 if all(health.healthy for health in parts.values()) else 1)
 
@@ -96,6 +96,10 @@ def _shown(name: str, value: Any) -> Any:
     """A value fit for a terminal: no key, no password."""
     if name == "secret_keys":
         return f"{len(value)} given" if value else "in the key file"
+    if name == "metrics_token":
+        return "given" if value else ""
+    if name == "metrics_networks":
+        return ", ".join(map(str, value))
     if name in ("database_url", "redis_url"):
         scheme, _, rest = value.partition("://")
         user, at, place = rest.rpartition("@")

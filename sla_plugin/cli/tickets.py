@@ -7,7 +7,9 @@ import click
 
 from sla_plugin.cli.installation import actor, answer, open_installation
 from sla_plugin.engine.durations import clock_text
+from sla_plugin.errors import ConfigurationError
 from sla_plugin.reports.export_rows import instant_text
+from sla_plugin.reports.trace import chain_of, find_traced
 from sla_plugin.services.change_connection import find_connection
 from sla_plugin.services.explain_ticket import choose_ticket, explain_ticket
 from sla_plugin.services.replay_delivery import replay_deliveries, requeue_deliveries
@@ -33,6 +35,43 @@ def explain_command(settings: Settings, ticket: str, connection: str | None, as_
         answer(written_out(data))
     else:
         click.echo("\n".join(explain_lines(data)).replace("\u00a0", " "))
+
+
+@click.command("trace")
+@click.argument("word", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@click.pass_obj
+def trace_command(settings: Settings, word: str, as_json: bool) -> None:
+    """Follow ID from the delivery to the call: what it told, and which alerts, commands and calls its tickets had since.
+
+    ID is the `trace` of a log line (or the X-Request-Id that the helpdesk logged), a delivery key, or a call's id or marker.
+    """
+    installation = open_installation(settings)
+    with installation.reading() as tx:
+        chains = [chain_of(tx, installation.tenant, delivery) for delivery in find_traced(tx, installation.tenant, word)]
+    if not chains:
+        raise ConfigurationError(f"nothing is known of {word!r}: give a trace from a log line, a delivery key, or a call's id or marker")
+    if as_json:
+        answer(written_out(chains))
+    else:
+        click.echo("\n\n".join("\n".join(chain_lines(chain)) for chain in chains))
+
+
+def chain_lines(chain: Mapping[str, Any]) -> list[str]:
+    """A chain for a terminal, a line per link."""
+    delivery = chain["delivery"]
+    lines = [
+        f"trace {chain['trace']} on {chain['connection']}",
+        f"  delivery  {_instant(delivery['received_at'])} {delivery['state']} {delivery['key']}" + (f": {delivery['reason']}" if delivery["reason"] else ""),
+    ]
+    lines += [f"  event     {_instant(e['occurred_at'])} {e['kind']} #{e['ticket'] or '-'}{' (our own)' if e['own'] else ''}" for e in chain["events"]]
+    for ticket in chain["tickets"]:
+        name = ticket["ticket"]
+        lines += [f"  alert     {_instant(a['raised_at'])} {a['level']} #{name} {a['metric']}, due {_instant(a['due_at'])}" for a in ticket["alerts"]]
+        lines += [f"  command   {_instant(c['created_at'])} {c['state']} #{name} {c['kind']}" for c in ticket["commands"]]
+        for call in ticket["calls"]:
+            lines.append(f"  call      {_instant(call['created_at'])} {call['state']} #{name} {call['marker']}, tries {call['tries']}, trace {call['trace']}")
+    return lines
 
 
 def written_out(data: Any) -> Any:
@@ -161,4 +200,4 @@ def retry_command(settings: Settings, connection: str | None, ticket: str | None
     answer({"retried": len(told), "commands": told})
 
 
-COMMANDS = (explain_command, replay_command, retry_command)
+COMMANDS = (explain_command, trace_command, replay_command, retry_command)

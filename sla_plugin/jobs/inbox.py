@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sla_plugin.errors import SlaPluginError
 from sla_plugin.jobs.memory import give_back
+from sla_plugin.logs import where
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.outside import Outside
 from sla_plugin.store.db import Database, Transaction
@@ -34,7 +35,7 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
                 with database.transaction() as tx:
                     _set_aside(tx, clock(), error)
             else:
-                log.warning("batch failed, one by one now", error=type(error).__name__)
+                log.warning("batch failed, one by one now", error=type(error).__name__, where=where(error))
                 single = batch
             continue
         single = max(single - 1, 0)
@@ -52,7 +53,7 @@ def _set_aside(tx: Transaction, now: int, error: Exception) -> None:
         return
     for row in claim_deliveries(tx, tenant, 1, now):
         reason = f"internal error while applying ({type(error).__name__}); kept, replay it after a fix"
-        log.error("delivery cannot be applied", delivery=row.id, error=type(error).__name__, detail=str(error)[:200])
+        log.error("delivery cannot be applied", trace=row.id, tries=row.tries + 1, error=type(error).__name__, where=where(error))
         if row.tries + 1 >= MAX_TRIES:
             settle_deliveries(tx, tenant, now, [Outcome(row.id, row.tries + 1, "failed", reason)])
         else:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from structlog.contextvars import bound_contextvars
 
 from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
+from sla_plugin.logs import said, where
 from sla_plugin.ports import Account, Answer, Command, Connector, Http
-from sla_plugin.services.outside import Outside
+from sla_plugin.services.outside import Outside, Traced
 from sla_plugin.services.recheck_credentials import EVERY, claim_check, note_check, prove_again
 from sla_plugin.services.send_calls import (
     bind_calls,
@@ -114,12 +116,18 @@ def _claim(database: Database, clock: Callable[[], int], holder: str, free: int,
     return claimed
 
 
+def trace_of(call: CallRow) -> int:
+    """What logs, ours and the helpdesk's, are searched for: the delivery the call goes back to, else the call itself."""
+    return call.trace or call.id
+
+
 def _send(database: Database, outside: Outside, clock: Callable[[], int], call: CallRow) -> None:
-    """`send_call`; a failure of our own (the database gone, a fault) gives the call back with the next claim instead of after its lease."""
+    """`send_call`, its lines with the trace; after a failure of our own (the database gone, a fault) the next claim gives the call back, not its lease."""
     try:
-        send_call(database, outside, clock, call)
+        with bound_contextvars(trace=trace_of(call)):
+            send_call(database, outside, clock, call)
     except (SQLAlchemyError, OSError, TimeoutError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        log.error("write-back broke off", call=call.id, error=type(error).__name__)
+        log.error("write-back broke off", trace=trace_of(call), call=call.id, error=type(error).__name__, where=where(error))
         _LEFT.add((call.tenant_id, call.id, call.lease))
 
 
@@ -135,7 +143,7 @@ def recheck_credentials(database: Database, outside: Outside, clock: Callable[[]
         with database.transaction() as tx:
             note_check(tx, connection, facts, clock())
         if facts.problems:
-            log.warning("credentials not proved", connection=connection.name, problems=list(facts.problems))
+            log.warning("credentials not proved", connection=connection.name, problems=len(facts.problems))
 
 
 def send_call(database: Database, outside: Outside, clock: Callable[[], int], call: CallRow) -> None:
@@ -151,14 +159,14 @@ def send_call(database: Database, outside: Outside, clock: Callable[[], int], ca
         with database.transaction() as tx:
             postpone(tx, call.tenant_id, call.id, call.lease, clock() + wait)
         return
-    http = outside.http
+    http = Traced(outside.http, trace_of(call))
     try:
         answer = _try(database, outside, clock, call, connection, connector, outside.account(connection), http, rows)
     except WriteConflict:
         with database.transaction() as tx:
             settle_conflict(tx, call, connection, clock(), outside)
     except TemporaryFailure as error:
-        log.info("write-back postponed", connection=connection.name, ticket=call.external_id, call=call.id, status=error.status, reason=str(error)[:200])
+        log.info("write-back postponed", connection=connection.name, ticket=call.external_id, call=call.id, status=error.status, reason=said(error))
         with database.transaction() as tx:
             settle_temporary(tx, call, connection, error, clock(), random.random())  # noqa: S311 - spreads retries, guards nothing
     except (ConnectorError, ConfigurationError) as error:
@@ -167,7 +175,7 @@ def send_call(database: Database, outside: Outside, clock: Callable[[], int], ca
             if isinstance(error, ConnectorError)
             else PermanentFailure(str(error), connector=connector.name, connection=connection.name, operation="write")
         )
-        log.warning("write-back failed", connection=connection.name, ticket=call.external_id, call=call.id, status=failure.status, reason=str(error)[:200])
+        log.warning("write-back failed", connection=connection.name, ticket=call.external_id, call=call.id, status=failure.status, reason=said(error))
         with database.transaction() as tx:
             settle_permanent(tx, call, connection, failure, clock(), outside)
     else:

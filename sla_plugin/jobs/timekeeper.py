@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from sla_plugin.errors import SlaPluginError
+from sla_plugin.logs import where
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.recheck_credentials import EVERY
@@ -95,7 +96,7 @@ class Timekeeper:
             with self.database.transaction() as tx:
                 return keep_time(tx, self.clock(), self.outside, self._share(SLICE))
         except FAULTS as error:
-            log.error("time cannot be kept for a slice", error=type(error).__name__, detail=str(error)[:200])
+            log.error("time cannot be kept for a slice", error=type(error).__name__, where=where(error))
         done = 0
         for _ in range(self._share(SLICE)):
             try:
@@ -104,7 +105,7 @@ class Timekeeper:
             except FAULTS as error:
                 with self.database.transaction() as tx:
                     kept = set_aside(tx, self.clock(), LATER)
-                log.error("a promise cannot be evaluated; set aside for a minute", promise=kept, error=type(error).__name__, detail=str(error)[:200])
+                log.error("a promise cannot be evaluated; set aside for a minute", promise=kept, error=type(error).__name__, where=where(error))
             if not kept:
                 break
             done += 1

@@ -197,10 +197,9 @@ def count_deliveries(tx: Transaction, tenant: int, since: int = 0, connection: i
     return {row[0]: row[1] for row in tx.execute(query.group_by(Delivery.state))}
 
 
-def waiting_deliveries(tx: Transaction, tenant: int) -> tuple[int, int | None]:
-    """How many deliveries of the tenant wait to be applied, and since when."""
-    row = tx.execute(select(func.count(), func.min(Delivery.received_at)).where(Delivery.tenant_id == tenant, Delivery.state == "stored")).one()
-    return int(row[0]), row[1]
+def last_delivery_at(tx: Transaction, tenant: int) -> int | None:
+    """When the last delivery of any connection was received."""
+    return tx.scalar(select(func.max(ConnectionState.last_delivery_at)).where(ConnectionState.tenant_id == tenant))
 
 
 _LISTED = (
@@ -242,23 +241,12 @@ def unreadable_deliveries(tx: Transaction, tenant: int, connection: int | None, 
     return tx.scalars(query.order_by(Delivery.id).limit(limit)).all()
 
 
-def events_of_delivery(tx: Transaction, tenant: int, delivery: int) -> Sequence[EventRow]:
-    """The events a delivery became."""
-    return tx.scalars(select(EventRow).where(EventRow.tenant_id == tenant, EventRow.delivery_id == delivery).order_by(EventRow.occurred_at, EventRow.id)).all()
-
-
 def count_commands(tx: Transaction, tenant: int, connection: int | None = None) -> dict[str, int]:
     """Commands by state."""
     query = select(CommandRow.state, func.count()).where(CommandRow.tenant_id == tenant)
     if connection is not None:
         query = query.where(CommandRow.connection_id == connection)
     return {row[0]: row[1] for row in tx.execute(query.group_by(CommandRow.state))}
-
-
-def failed_commands_by_connection(tx: Transaction, tenant: int) -> dict[int, int]:
-    """How many commands failed, by connection."""
-    query = select(CommandRow.connection_id, func.count()).where(CommandRow.tenant_id == tenant, CommandRow.state == "failed")
-    return {row[0]: row[1] for row in tx.execute(query.group_by(CommandRow.connection_id))}
 
 
 def list_commands(

@@ -9,6 +9,7 @@ from sla_plugin.ports import InboundRequest, Parsed
 from sla_plugin.services.evaluate_promises import Written, evaluate_promises
 from sla_plugin.services.mark_echoes import mark_echoes
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.tell import tell_outcomes
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.connections import Connection, list_connections, note_delivery
 from sla_plugin.store.db import Transaction
@@ -65,6 +66,7 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     tries = {delivery.id: delivery.tries + 1 for delivery in claimed}
     outcomes += [Outcome(delivery, tries[delivery], "applied", _repeated(made, fresh, by_key), _became(made)) for delivery, made in delivered.items()]
     settle_deliveries(tx, tenant, now, outcomes)
+    tell_outcomes(tx, {delivery.id: connections[delivery.connection_id].name for delivery in claimed}, outcomes)
     for connection_id in sorted({d.connection_id for d in claimed}):
         note_delivery(tx, tenant, connection_id, max(d.received_at for d in claimed if d.connection_id == connection_id))
     written = Written()

@@ -13,6 +13,7 @@ from sla_plugin.services.judge_cycles import judge_cycles
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.plan_commands import plan_breach
 from sla_plugin.services.read_books import books_since, read_books
+from sla_plugin.services.tell import tell_alerts
 from sla_plugin.services.verdict_rows import OPEN_PHASES, alert_row, clock_row, ticket_row
 from sla_plugin.store.alerts import insert_alerts
 from sla_plugin.store.clocks import delete_clocks, read_clocks, same_clock, write_clocks
@@ -179,6 +180,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
     write_promises(tx, tenant, batch.promises)
     records, corrections = judge_cycles(tx, tenant, batch.judged, batch.finished, now, causes)
     fresh = insert_alerts(tx, batch.alerts)
+    tell_alerts(tx, tenant, fresh, {promise: ticket.external_id for promise, ticket in tickets.items()})
     commands: list[dict[str, Any]] = []
     for promise_id, metric, cycle, level in sorted(fresh):
         promise, verdict = verdicts[promise_id]

@@ -2,12 +2,37 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sla_plugin.engine.evaluate import SETTLE
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.ports import Account, Connector, Http, JobQueue, Words
+from sla_plugin.ports import Account, Connector, Http, HttpAnswer, JobQueue, Words
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.sealing import Sealer
+
+TRACE_HEADER = "X-Request-Id"
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The way out with a name on every request: `X-Request-Id` holds the trace, so that the helpdesk's own logs can be searched for it."""
+
+    http: Http
+    trace: int
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        operation: str,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        json: Any = None,
+        data: bytes | None = None,
+    ) -> HttpAnswer:
+        """One request, as `Http.request`."""
+        return self.http.request(method, url, operation=operation, headers={**(headers or {}), TRACE_HEADER: str(self.trace)}, auth=auth, json=json, data=data)
 
 
 def _written(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:

@@ -11,9 +11,9 @@ from sla_plugin.ports import COMMANDS, AddComment, Answer, Assign, Command, Limi
 from sla_plugin.services.evaluate_promises import evaluate_promises
 from sla_plugin.services.outside import Outside
 from sla_plugin.store.audit import append_audit
-from sla_plugin.store.connections import Connection, get_state, note_state
+from sla_plugin.store.connections import CIRCUIT_OPEN, Connection, get_state, note_state
 from sla_plugin.store.db import Transaction
-from sla_plugin.store.events import delete_event, event_row, find_comment, insert_events, mark_own
+from sla_plugin.store.events import delete_event, event_row, find_comment, insert_events, last_deliveries, mark_own
 from sla_plugin.store.outbox import (
     CallRow,
     CommandRow,
@@ -43,7 +43,8 @@ def bind_calls(tx: Transaction, now: int, limit: int) -> int:
         # each lost race makes the next try a little more patient
         lost = superseded_since(tx, row.tenant_id, row.connection_id, row.external_id, now - 600 * SECOND)
         wait = 0 if lost == 0 else min(SECOND // 10 * 2**lost, 60 * SECOND)
-        made += add_call(tx, row.tenant_id, row.connection_id, row.external_id, row.ticket_id, row.promise_id, now, now + wait) is not None
+        trace = last_deliveries(tx, row.tenant_id, [row.promise_id]).get(row.promise_id)
+        made += add_call(tx, row.tenant_id, row.connection_id, row.external_id, row.ticket_id, row.promise_id, now, now + wait, trace) is not None
     return made
 
 
@@ -279,7 +280,7 @@ def settle_temporary(tx: Transaction, call: CallRow, connection: Connection, err
         state.update(paused_until=now + wait, paused_reason=f"the helpdesk asked us to wait {error.retry_after:.0f} s ({error.status})", limit_remaining=0)
     elif failures >= CIRCUIT and others_fail(tx, call.tenant_id, connection.id, call.external_id):
         pause = min(2 * 2 ** (failures - CIRCUIT), 60) * SECOND
-        state.update(paused_until=now + pause, paused_reason=f"circuit open after {failures} failures in a row: {str(error)[:200]}")
+        state.update(paused_until=now + pause, paused_reason=f"{CIRCUIT_OPEN} after {failures} failures in a row: {str(error)[:200]}")
     row.state, row.next_at = "waiting", now + wait
     tx.flush()
     note_state(tx, call.tenant_id, connection.id, **state)

@@ -37,6 +37,12 @@ def insert_alerts(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[tup
     return {(p, m, c, level) for p, m, c, level in insert_rows(tx, cast(Table, Alert.__table__), rows, known=("tenant_id", *key), returning=key)}
 
 
+def alerts_since(tx: Transaction, tenant: int, since: int, most: int) -> Sequence[Any]:
+    """(level, due_at, raised_at) of the alerts raised since an instant, the newest first, at most `most`."""
+    query = select(Alert.level, Alert.due_at, Alert.raised_at).where(Alert.tenant_id == tenant, Alert.raised_at >= since)
+    return tx.execute(query.order_by(Alert.raised_at.desc()).limit(most)).all()
+
+
 def alerts_of(tx: Transaction, tenant: int, promise: int) -> Sequence[Alert]:
     """The alerts of a promise in order."""
     return tx.scalars(select(Alert).where(Alert.tenant_id == tenant, Alert.promise_id == promise).order_by(Alert.due_at, Alert.id)).all()

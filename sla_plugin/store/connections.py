@@ -10,6 +10,7 @@ from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
 MODES = ("observe", "dry_run", "live")
+CIRCUIT_OPEN = "circuit open"  # how the reason of a pause begins that we took by ourselves; the others were asked for by the helpdesk
 
 
 class Connection(TenantRow, Base):

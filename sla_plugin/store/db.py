@@ -164,8 +164,9 @@ class Database:
 def engine_options(url: str) -> dict[str, Any]:
     """Engine options for a database URL."""
     if make_url(url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 10, "check_same_thread": False}}
+        return {"hide_parameters": True, "connect_args": {"timeout": 10, "check_same_thread": False}}
     return {
+        "hide_parameters": True,  # a statement that fails must not quote its rows
         "pool_size": 10,
         "max_overflow": 10,
         "pool_pre_ping": True,

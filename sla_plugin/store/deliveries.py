@@ -12,6 +12,7 @@ from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
 STATES = ("stored", "applied", "ignored", "unreadable", "failed")
+_SET_ASIDE = "state IN ('unreadable', 'failed')"  # as text, so that both databases see that the partial index serves
 
 
 class Delivery(TenantRow, Base):
@@ -23,6 +24,7 @@ class Delivery(TenantRow, Base):
         # the inbox: one partial index across tenants (a work queue is exempt from tenant first)
         Index("ix_delivery_inbox", "history", "id", postgresql_where=text("state = 'stored'"), sqlite_where=text("state = 'stored'")),
         Index("ix_delivery_recent", "tenant_id", "connection_id", "received_at"),
+        Index("ix_delivery_set_aside", "tenant_id", "state", "id", postgresql_where=text(_SET_ASIDE), sqlite_where=text(_SET_ASIDE)),
     )
     connection_id: Mapped[int]
     delivery_key: Mapped[str] = mapped_column(String(200))
@@ -151,6 +153,51 @@ def watermarks(tx: Transaction, before: int) -> dict[int, int]:
         .group_by(Delivery.connection_id)
     )
     return {row[0]: row[1] for row in rows}
+
+
+def inbox_depth(tx: Transaction, most: int) -> Sequence[Any]:
+    """(tenant_id, history, retrying, count, oldest) of the inbox, `oldest` being a receipt; the oldest `most` of live ones and of history are looked at."""
+    found: list[Any] = []
+    for history in ("false", "true"):
+        some = (
+            select(Delivery.tenant_id, Delivery.history, (Delivery.tries > 0).label("retrying"), Delivery.received_at)
+            .where(text(f"delivery.state = 'stored' AND delivery.history = {history}"))
+            .order_by(Delivery.id)
+            .limit(most)
+            .subquery()
+        )
+        kind = (some.c.tenant_id, some.c.history, some.c.retrying)
+        found += tx.execute(select(*kind, func.count().label("count"), func.min(some.c.received_at).label("oldest")).group_by(*kind)).all()
+    return found
+
+
+def set_aside_deliveries(tx: Transaction, most: int) -> Sequence[Any]:
+    """(tenant_id, state, count) of deliveries that could not be read or applied; `most` are looked at."""
+    some = select(Delivery.tenant_id, Delivery.state).where(text(f"delivery.{_SET_ASIDE}")).limit(most).subquery()
+    return tx.execute(select(some.c.tenant_id, some.c.state, func.count().label("count")).group_by(some.c.tenant_id, some.c.state)).all()
+
+
+def deliveries_since(tx: Transaction, tenant: int, connection: int, since: int, most: int) -> dict[str, int]:
+    """Deliveries of a connection by state, of those received since an instant; the newest `most` are looked at."""
+    some = (
+        select(Delivery.state)
+        .where(Delivery.tenant_id == tenant, Delivery.connection_id == connection, Delivery.received_at >= since)
+        .order_by(Delivery.received_at.desc())
+        .limit(most)
+        .subquery()
+    )
+    return {row[0]: row[1] for row in tx.execute(select(some.c.state, func.count()).group_by(some.c.state))}
+
+
+def last_applied(tx: Transaction, tenant: int, connection: int, among: int = 20) -> Any | None:
+    """(id, received_at, applied_at, became) of the newest live delivery that told of a ticket, among the last ones received."""
+    newest = (
+        select(Delivery.id, Delivery.received_at, Delivery.applied_at, Delivery.became, Delivery.history)
+        .where(Delivery.tenant_id == tenant, Delivery.connection_id == connection)
+        .order_by(Delivery.received_at.desc())
+        .limit(among)
+    )
+    return next((row for row in tx.execute(newest) if row.applied_at is not None and not row.history and (row.became or {}).get("tickets")), None)
 
 
 def get_delivery(tx: Transaction, tenant: int, delivery: int) -> Delivery | None:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Index, String, Table, Text, UniqueConstraint, bindparam, delete, select, update
+from sqlalchemy import Index, String, Table, Text, UniqueConstraint, bindparam, delete, func, select, update
 from sqlalchemy import cast as cast_type
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,6 +13,7 @@ from sla_plugin.engine.events import Event
 from sla_plugin.store.bulk import insert_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
+from sla_plugin.store.tickets import Ticket
 
 
 class EventRow(TenantRow, Base):
@@ -119,6 +120,28 @@ def read_histories(tx: Transaction, tenant: int, promises: Collection[int]) -> d
             data = said[text] = json.loads(text)
         histories[row[0]].append(PastEvent._make((*row[:-1], data)))
     return histories
+
+
+def last_deliveries(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, int]:
+    """The delivery that told the latest event of each promise: the trace of what the promise does next. Ids of deliveries are ordered by time."""
+    query = select(EventRow.promise_id, func.max(EventRow.delivery_id)).where(
+        EventRow.tenant_id == tenant, EventRow.promise_id.in_(list(promises)), EventRow.delivery_id.is_not(None)
+    )
+    return {promise: delivery for promise, delivery in tx.execute(query.group_by(EventRow.promise_id)) if promise is not None and delivery is not None}
+
+
+def latest_of_delivery(tx: Transaction, tenant: int, ticket: tuple[int, str], delivery: int, among: int = 50) -> int | None:
+    """When the latest event happened that a delivery told of a ticket (connection, external id); looked for among its latest events."""
+    promise = select(Ticket.promise_id).where(Ticket.tenant_id == tenant, Ticket.connection_id == ticket[0], Ticket.external_id == ticket[1]).scalar_subquery()
+    latest = select(EventRow.occurred_at, EventRow.delivery_id).where(EventRow.tenant_id == tenant, EventRow.promise_id == promise)
+    rows = tx.execute(latest.order_by(EventRow.occurred_at.desc()).limit(among))
+    return next((row.occurred_at for row in rows if row.delivery_id == delivery), None)
+
+
+def events_of_delivery(tx: Transaction, tenant: int, delivery: int, promises: Collection[int]) -> Sequence[EventRow]:
+    """The events a delivery became, among those of some promises (there is no index by delivery: events are written far more often than traced)."""
+    mine = (EventRow.tenant_id == tenant, EventRow.promise_id.in_(list(promises)), EventRow.delivery_id == delivery)
+    return tx.scalars(select(EventRow).where(*mine).order_by(EventRow.occurred_at, EventRow.id)).all()
 
 
 _OWN = (

@@ -12,6 +12,7 @@ from sla_plugin.store.ids import new_id
 
 # pending -> calling -> sent | overtaken | failed; dry_run is final
 COMMAND_STATES = ("pending", "calling", "sent", "overtaken", "failed", "dry_run")
+_UNSETTLED = "state IN ('pending', 'calling', 'failed')"  # as text, so that both databases see that the partial index serves
 
 
 class CommandRow(TenantRow, Base):
@@ -22,6 +23,7 @@ class CommandRow(TenantRow, Base):
         UniqueConstraint("tenant_id", "key"),
         Index("ix_command_pending", "connection_id", "external_id", postgresql_where=text("state = 'pending'"), sqlite_where=text("state = 'pending'")),
         Index("ix_command_promise", "tenant_id", "promise_id"),
+        Index("ix_command_unsettled", "tenant_id", "connection_id", "state", postgresql_where=text(_UNSETTLED), sqlite_where=text(_UNSETTLED)),
     )
     key: Mapped[str] = mapped_column(String(300))
     connection_id: Mapped[int]
@@ -70,6 +72,7 @@ class CallRow(TenantRow, Base):
     status: Mapped[int | None]
     answer: Mapped[dict[str, Any] | None]  # audit_id, comment_id, at
     reason: Mapped[str | None]
+    trace: Mapped[int | None]  # the delivery that we last heard of the ticket when the call was made; what logs and the helpdesk's own logs are searched for
 
 
 def insert_commands(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -108,7 +111,9 @@ def take_commands(tx: Transaction, tenant: int, connection: int, external: str, 
     return int(done.rowcount)  # type: ignore[attr-defined]
 
 
-def add_call(tx: Transaction, tenant: int, connection: int, external: str, ticket: int, promise: int, now: int, next_at: int) -> int | None:
+def add_call(
+    tx: Transaction, tenant: int, connection: int, external: str, ticket: int, promise: int, now: int, next_at: int, trace: int | None = None
+) -> int | None:
     """A call for the pending commands of a ticket; None if there are none or a call of the ticket is still open. Its promise must be locked."""
     is_open = tx.scalar(
         select(CallRow.id)
@@ -136,6 +141,7 @@ def add_call(tx: Transaction, tenant: int, connection: int, external: str, ticke
             leased_until=0,
             next_at=next_at,
             created_at=now,
+            trace=trace,
         )
     )
     return call
@@ -252,8 +258,41 @@ def next_call_at(tx: Transaction) -> int | None:
 
 def outbox_depth(tx: Transaction) -> dict[str, int]:
     """How many commands are in each unfinished or failed state."""
-    rows = tx.execute(select(CommandRow.state, func.count()).where(CommandRow.state.in_(("pending", "calling", "failed"))).group_by(CommandRow.state))
+    rows = tx.execute(select(CommandRow.state, func.count()).where(text(f"command.{_UNSETTLED}")).group_by(CommandRow.state))
     return {row[0]: row[1] for row in rows}
+
+
+def unsettled_commands(tx: Transaction, most: int) -> Sequence[Any]:
+    """(tenant_id, connection_id, state, count) of commands that wait or failed; `most` are looked at."""
+    some = select(CommandRow.tenant_id, CommandRow.connection_id, CommandRow.state).where(text(f"command.{_UNSETTLED}")).limit(most).subquery()
+    kind = (some.c.tenant_id, some.c.connection_id, some.c.state)
+    return tx.execute(select(*kind, func.count().label("count")).group_by(*kind)).all()
+
+
+def open_calls(tx: Transaction, most: int) -> Sequence[Any]:
+    """(tenant_id, connection_id, next_at) of calls that wait or are under way, with the instant at which the first of each connection was due."""
+    some = (
+        select(CallRow.tenant_id, CallRow.connection_id, CallRow.next_at)
+        .where(text("call.state IN ('waiting', 'sending')"))
+        .order_by(CallRow.next_at)
+        .limit(most)
+        .subquery()
+    )
+    return tx.execute(
+        select(some.c.tenant_id, some.c.connection_id, func.min(some.c.next_at).label("next_at")).group_by(some.c.tenant_id, some.c.connection_id)
+    ).all()
+
+
+def calls_since(tx: Transaction, tenant: int, connection: int, since: int, most: int) -> dict[str, int]:
+    """Calls of a connection by state, of those last tried since an instant; the newest `most` are looked at."""
+    some = (
+        select(CallRow.state)
+        .where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.tried_at >= since)
+        .order_by(CallRow.tried_at.desc())
+        .limit(most)
+        .subquery()
+    )
+    return {row[0]: row[1] for row in tx.execute(select(some.c.state, func.count()).group_by(some.c.state))}
 
 
 def failed_commands(tx: Transaction, tenant: int, connection: int | None = None, external: str | None = None) -> Sequence[CommandRow]:

@@ -1,8 +1,9 @@
 """What `sla-plugin status` says: every part looked at from outside."""
 
 import http.client
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sla_plugin.errors import SlaPluginError
 from sla_plugin.jobs.queue import connect
+from sla_plugin.reports.lights import Light, lights_of
+from sla_plugin.reports.machine import read_machine
 from sla_plugin.settings import Settings, local_url
+from sla_plugin.store import schema
 from sla_plugin.store.db import open_database
 from sla_plugin.supervisor.parts import INBOX, OUTBOX, REDIS, SUPERVISOR, TIMEKEEPER, WEB, process_state, read_part
 
@@ -38,7 +42,30 @@ def check(settings: Settings) -> dict[str, Health]:
     else:
         found[REDIS] = _check_service(answers[REDIS])
     found["database"] = _check_service(lambda: _ask_database(settings))
+    if found["database"].healthy:
+        found |= {light.name if light.about != "connection" else f"connection {light.name}": _lit(light) for light in _read_lights(settings)}
     return found
+
+
+def _lit(light: Light) -> Health:
+    return Health(None, light.level != "bad", None, light.text.replace("\u00a0", " "))
+
+
+def _read_lights(settings: Settings) -> list[Light]:
+    """The lights of queues and connections, as the pages show them; none before the first start or while the schema is another version's."""
+    database = open_database(settings.database_url, settings.data_dir)
+    try:
+        schema.demand(database.engine)
+        with database.reading() as tx:
+            machine = read_machine(tx, time.time_ns() // 1000, {})
+    except (SQLAlchemyError, OSError, SlaPluginError):
+        return []
+    finally:
+        database.engine.dispose()
+    several = len(machine.tenants) > 1
+    return [
+        replace(light, name=f"{light.name} ({tenant.name})") if several else light for tenant in machine.tenants for light in lights_of(machine, tenant, {})
+    ]
 
 
 def glance(settings: Settings) -> dict[str, Health]:

@@ -1,13 +1,11 @@
 """What each process does, whether `up` started it or an operator did."""
 
-import logging
 import signal
 import socket
 import threading
 from types import FrameType
 from typing import NoReturn
 
-import structlog
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 from waitress import create_server
@@ -23,35 +21,6 @@ from sla_plugin.supervisor.parts import INBOX, OUTBOX, TIMEKEEPER, WEB, announce
 BACKLOG = 1024  # connections that wait while the web process restarts
 LARGEST_BODY = 32 * 1024 * 1024  # bytes; each connector's own limit is lower and is checked at the door
 WORKERS = {"inbox": INBOX, "outbox": OUTBOX}
-
-
-def set_up_logging(level: str) -> None:
-    """Plain, short lines on stderr; libraries speak from WARNING on."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            _trace_once,
-            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback),
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    logging.getLogger("sla_plugin").setLevel(level)
-    logging.getLogger("connectors").setLevel(level)
-    if level == "DEBUG":
-        logging.getLogger().setLevel(logging.DEBUG)
-    else:
-        logging.getLogger("rq").setLevel(logging.CRITICAL)  # our own worker says it in one line
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-
-
-def _trace_once(_logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """`log.exception` has its trace printed by logging itself."""
-    if method == "exception":
-        event.pop("exc_info", None)
-    return event
 
 
 def upgrade_database(settings: Settings) -> None:

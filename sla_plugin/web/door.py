@@ -4,6 +4,7 @@
 """
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,11 +20,13 @@ from sla_plugin.services.receive_delivery import Door, receive_delivery
 from sla_plugin.store.connections import count_refusal, find_by_public_id
 from sla_plugin.store.db import Database
 from sla_plugin.web.committer import Committer, NotStored
+from sla_plugin.web.tally import Tally
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger()
+_speaking = logging.getLogger(__name__)  # asked before a line is made that nobody wants
 PREFIX = "/webhooks/"
 _REMEMBER = 2.0  # seconds a connection's secrets are kept in memory; a retired secret stops working within that
 _STATUS = {
@@ -74,8 +77,9 @@ class Doors:
 class WebhookDoor:
     """WSGI: webhooks here, everything else to `inner`."""
 
-    def __init__(self, inner: "WSGIApplication", database: Database, outside: Outside, clock: Callable[[], int]) -> None:
+    def __init__(self, inner: "WSGIApplication", database: Database, outside: Outside, clock: Callable[[], int], tally: Tally) -> None:
         self._inner = inner
+        self._tally = tally
         self._database = database
         self._clock = clock
         self._doors = Doors(database, outside)
@@ -86,7 +90,9 @@ class WebhookDoor:
         path = environ.get("PATH_INFO", "")
         if not path.startswith(PREFIX):
             return self._inner(environ, start_response)
+        began = time.monotonic()
         status, answer = self._receive(environ, path[len(PREFIX) :].rstrip("/"))
+        self._tally.count(status, time.monotonic() - began)
         body = json.dumps(answer).encode()
         headers = [
             ("Content-Type", "application/json" if status < 300 else "application/problem+json"),
@@ -122,6 +128,8 @@ class WebhookDoor:
             fresh = self.committer.store(row)
         except NotStored:
             return _problem(503, "the database does not answer; send it again")
+        if _speaking.isEnabledFor(logging.DEBUG):
+            log.debug("delivery stored" if fresh else "delivery known already", trace=row["id"], connection=door.name, bytes=len(body))
         return (202, {"delivery": str(row["id"]), "duplicate": False}) if fresh else (200, {"delivery": None, "duplicate": True})
 
     def _count_refusal(self, door: Door, now: int, reason: str) -> None:

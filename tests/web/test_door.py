@@ -14,6 +14,7 @@ from sla_plugin.settings import Settings
 from sla_plugin.web import committer as committer_module
 from sla_plugin.web.committer import Committer, NotStored
 from sla_plugin.web.door import WebhookDoor
+from sla_plugin.web.tally import Tally
 from tests.plant import Plant
 
 SECRET = "secret"
@@ -34,9 +35,9 @@ def flask(_environ: Any, start: Any) -> list[bytes]:
 
 
 @pytest.fixture
-def door(plant: Plant) -> Iterator[WebhookDoor]:
+def door(plant: Plant, settings: Settings) -> Iterator[WebhookDoor]:
     """The door before it."""
-    made = WebhookDoor(flask, plant.database, plant.outside, lambda: plant.now)
+    made = WebhookDoor(flask, plant.database, plant.outside, lambda: plant.now, Tally(settings.data_dir / "tally"))
     yield made
     made.committer.close()
 

@@ -45,7 +45,7 @@ def test_overview_says_what_breaks_next(world: World) -> None:
     assert "1 clock is breached, 2 more are close." in text
     assert text.index("#4812") < text.index("#4820") < text.index("#4821") < text.index("#4822")
     assert "4 of 4 finished clocks" in text
-    assert "1 unreadable in 24 h" in text
+    assert "1 unreadable: kept, replay them after a fix" in text
 
 
 def test_overview_of_a_new_tenant_says_what_to_do(small_world: World) -> None:

@@ -15,6 +15,7 @@ from sla_plugin.services.connect_helpdesk import ConnectionForm, new_secret, pre
 from sla_plugin.services.send_test_delivery import send_test_delivery
 from sla_plugin.store.connections import MODES, Connection, find_by_name, get_connection, get_state
 from sla_plugin.web.admin.frame import Runtime, demand_admin, page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.machine import machine_lights
 from sla_plugin.web.admin.policy_form import sentence
 
 MODE_WORDS = {
@@ -33,8 +34,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Every connection with its health."""
         with runtime.database.reading() as tx:
             rows = queries.connections_with_state(tx, viewer().tenant)
-            failed = queries.failed_commands_by_connection(tx, viewer().tenant)
-        return render("connections.html", rows=rows, failed=failed, titles=_titles(runtime))
+            _, lights = machine_lights(runtime, tx, viewer().tenant, viewer().now)
+        return render("connections.html", rows=rows, lights={light.connection: light for light in lights}, titles=_titles(runtime))
 
     @pages.get("/connections/new")
     def catalogue() -> str:

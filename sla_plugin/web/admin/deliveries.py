@@ -9,10 +9,10 @@ from werkzeug.wrappers import Response
 from sla_plugin.engine.durations import DAY, HOUR
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.reports import queries
+from sla_plugin.reports.trace import chain_of
 from sla_plugin.services.replay_delivery import replay_deliveries
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.deliveries import STATES, get_delivery
-from sla_plugin.store.outbox import outbox_of
 from sla_plugin.web.admin.frame import Runtime, demand_admin, number_arg, page_blueprint, page_number, render, viewer
 
 PERIODS = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
@@ -49,14 +49,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
             delivery = get_delivery(tx, tenant, delivery_id)
             if delivery is None:
                 abort(404, "There is no such delivery here.")
-            events = queries.events_of_delivery(tx, tenant, delivery_id)
-            commands = [c for p in {e.promise_id for e in events if e.promise_id is not None} for c in outbox_of(tx, tenant, p)[0]]
-            connections = {c.id: c.name for c in list_connections(tx, tenant)}
+            chain = chain_of(tx, tenant, delivery)
         raw = request.args.get("body") == "raw"
         text = body_text(delivery.body, raw=raw) if viewer().is_admin else None
-        return render(
-            "delivery.html", delivery=delivery, events=events, commands=commands, connection=connections.get(delivery.connection_id, ""), text=text, raw=raw
-        )
+        return render("delivery.html", delivery=delivery, chain=chain, text=text, raw=raw)
 
     @pages.post("/deliveries/<int(max=9223372036854775807):delivery_id>/replay")
     def replay(delivery_id: int) -> Response:

@@ -13,6 +13,7 @@ from flask_wtf.csrf import CSRFProtect
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from sla_plugin.reports.lights import PartHealth
 from sla_plugin.reports.queries import read_tenant
 from sla_plugin.services.outside import Outside
 from sla_plugin.settings import Settings
@@ -28,20 +29,6 @@ CSP = (
 )
 _STATIC = Path(__file__).parent / "static"
 csrf = CSRFProtect()
-
-
-class PartHealth(Protocol):
-    """The health of one part of the machine, as somebody outside the web process sees it."""
-
-    @property
-    def healthy(self) -> bool:
-        """Does it work?"""
-        ...
-
-    @property
-    def detail(self) -> str:
-        """A few words."""
-        ...
 
 
 class Runtime(Protocol):

@@ -2,10 +2,9 @@
 
 from flask import Blueprint
 
-from sla_plugin.engine.durations import DAY
 from sla_plugin.reports import queries
 from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
-from sla_plugin.web.admin.overview import machine_lines, part_health
+from sla_plugin.web.admin.machine import machine_lights
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
@@ -17,20 +16,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Every part, the queues, the connections."""
         tenant, now = viewer().tenant, viewer().now
         with runtime.database.reading() as tx:
-            waiting, oldest = queries.waiting_deliveries(tx, tenant)
-            connections = queries.connections_with_state(tx, tenant)
-            deliveries = queries.count_deliveries(tx, tenant, now - DAY)
-            commands = queries.count_commands(tx, tenant)
+            figures, lights = machine_lights(runtime, tx, tenant, now)
             audit = queries.last_audit(tx, tenant)
         return render(
-            "health.html",
-            machine=machine_lines(runtime, now, waiting, oldest),
-            known=bool(part_health(runtime)),
-            connections=connections,
-            deliveries=deliveries,
-            commands=commands,
-            audit=audit,
-            database=runtime.database.engine.dialect.name,
+            "health.html", figures=figures, lights=lights, known=runtime.parts is not None, audit=audit, database=runtime.database.engine.dialect.name
         )
 
     return pages
