@@ -1,6 +1,5 @@
 """The composition root: the only place that knows everything."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -11,6 +10,7 @@ from flask import Flask
 from connectors.http import Http
 from connectors.registry import CONNECTORS
 from connectors.signatures import sign_standard
+from sla_plugin.jobs.ending import Ending
 from sla_plugin.jobs.inbox import drain_inbox
 from sla_plugin.jobs.outbox import drain_outbox
 from sla_plugin.jobs.queue import RqQueue
@@ -37,6 +37,7 @@ class Runtime:
         self.settings = settings
         self.database = database
         self.outside = outside
+        self.ending = Ending()
         self.parts: Callable[[], Mapping[str, Any]] | None = None  # health by part; set by the supervisor, which knows its children
 
     @staticmethod
@@ -61,15 +62,15 @@ class Runtime:
 
     def drain_inbox(self) -> int:
         """Apply waiting deliveries; how many."""
-        return drain_inbox(self.database, self.outside, self.clock, self.settings.batch_size)
+        return drain_inbox(self.database, self.outside, self.clock, self.settings.batch_size, self.ending)
 
     def drain_outbox(self) -> int:
         """Send what is due; how many calls."""
-        return drain_outbox(self.database, self.outside, self.clock, self.settings.outbox_threads)
+        return drain_outbox(self.database, self.outside, self.clock, self.settings.outbox_threads, self.ending)
 
-    def keep_time(self, stop: threading.Event) -> None:
-        """Keep time until `stop` is set."""
-        self.timekeeper.run(stop)
+    def keep_time(self) -> None:
+        """Keep time until `ending` is set."""
+        self.timekeeper.run(self.ending)
 
     def migrate(self) -> bool:
         """Bring the schema to the newest version; True if it was not."""
