@@ -133,7 +133,8 @@ SETTINGS = (
         "`secret.key` in the data folder",
     ),
     Setting("SLA_LOG_LEVEL", "log_level", "INFO", _one_of(*LOG_LEVELS), f"How much the parts say: {', '.join(LOG_LEVELS)}."),
-    Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of the web server."),
+    Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of each process of the web server."),
+    Setting("SLA_WEB_PROCESSES", "web_processes", "2", _whole(1, 64), "Processes of the web server under gunicorn; `up` and SQLite have one."),
     Setting("SLA_OUTBOX_THREADS", "outbox_threads", "4", _whole(1, 32), "Calls to helpdesks under way at the same time."),
     Setting("SLA_BATCH_SIZE", "batch_size", "200", _whole(1, 500), "Deliveries applied in one transaction, at most."),
     Setting("SLA_SETTLE_DAYS", "settle_days", "4", _whole(0, 60), "Days after which a resolved ticket that nobody reopened is final."),
@@ -160,6 +161,7 @@ class Settings:
     secret_keys: tuple[str, ...]
     log_level: str
     web_threads: int
+    web_processes: int
     outbox_threads: int
     batch_size: int
     settle_days: int
