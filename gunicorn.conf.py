@@ -7,6 +7,7 @@ the old ones end. That is why the app is not preloaded: a master that holds the 
 import os
 from typing import Any
 
+from sla_plugin.errors import ConfigurationError
 from sla_plugin.settings import Settings
 
 _settings = Settings.from_env(os.environ)
@@ -32,3 +33,11 @@ def post_fork(server: Any, _worker: Any) -> None:
     """With --preload: connections made before the fork belong to the master."""
     if server.cfg.preload_app:
         server.app.wsgi().extensions["sla_plugin"].reset_after_fork()
+
+
+def post_worker_init(worker: Any) -> None:
+    """On a database of another version: serve what can be served, say what to do, and let /readyz keep the proxy away."""
+    try:
+        worker.wsgi.extensions["sla_plugin"].demand_schema()
+    except ConfigurationError as problem:
+        worker.log.error("%s", problem)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import structlog
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
 from connectors.http import Http
 from connectors.registry import CONNECTORS
@@ -27,6 +29,7 @@ from sla_plugin.web import health, schemas
 from sla_plugin.web.admin.registration import register_pages
 from sla_plugin.web.door import WebhookDoor
 
+log = structlog.get_logger()
 _DAY = 86_400_000_000
 
 
@@ -75,6 +78,13 @@ class Runtime:
     def migrate(self) -> bool:
         """Bring the schema to the newest version; True if it was not."""
         return schema.upgrade(self.database.engine)
+
+    def demand_schema(self) -> None:
+        """Raises ConfigurationError, with what to do, when this version cannot work on the database. One that does not answer is waited for as always."""
+        try:
+            schema.demand(self.database.engine)
+        except OperationalError as problem:
+            log.warning("the database does not answer yet", error=type(problem).__name__)
 
     def first_start_message(self) -> str | None:
         """Seed an empty database; the admin's one-time password at the very first start, else None."""

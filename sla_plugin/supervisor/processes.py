@@ -58,11 +58,12 @@ def _trace_once(_logger: object, method: str, event: structlog.typing.EventDict)
 
 
 def upgrade_database(settings: Settings) -> None:
-    """Bring the database to the newest revision. Raises ConfigurationError where it cannot be reached."""
+    """Bring the database to the newest revision. Raises ConfigurationError where it cannot be reached, or is too new for us."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = open_database(settings.database_url, settings.data_dir).engine
     try:
         schema.upgrade(engine)
+        schema.demand(engine)
     except OperationalError as problem:
         raise ConfigurationError(f"DATABASE_URL: the database cannot be used ({str(problem.orig).strip().splitlines()[0]})") from problem
     finally:
