@@ -19,8 +19,15 @@ def number_revision(_context: Any, _revision: Any, directives: list[Any]) -> Non
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations; batch mode because SQLite cannot alter columns in place."""
-    context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True, compare_type=True, process_revision_directives=number_revision)
+    """Run the migrations, each in a transaction of its own where the database can; batch mode because SQLite cannot alter columns in place."""
+    context.configure(
+        connection=connection,
+        target_metadata=METADATA,
+        render_as_batch=True,
+        compare_type=True,
+        process_revision_directives=number_revision,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -1,16 +1,18 @@
 """The composition root: the only place that knows everything."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import structlog
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
 from connectors.http import Http
 from connectors.registry import CONNECTORS
 from connectors.signatures import sign_standard
+from sla_plugin.jobs.ending import Ending
 from sla_plugin.jobs.inbox import drain_inbox
 from sla_plugin.jobs.outbox import drain_outbox
 from sla_plugin.jobs.queue import RqQueue
@@ -28,6 +30,7 @@ from sla_plugin.web.admin.registration import register_pages
 from sla_plugin.web.door import WebhookDoor
 from sla_plugin.web.tally import Tally
 
+log = structlog.get_logger()
 _DAY = 86_400_000_000
 
 
@@ -38,6 +41,7 @@ class Runtime:
         self.settings = settings
         self.database = database
         self.outside = outside
+        self.ending = Ending()
         self.parts: Callable[[], Mapping[str, Any]] | None = None  # health by part; set by the supervisor, which knows its children
 
     @staticmethod
@@ -62,19 +66,26 @@ class Runtime:
 
     def drain_inbox(self) -> int:
         """Apply waiting deliveries; how many."""
-        return drain_inbox(self.database, self.outside, self.clock, self.settings.batch_size)
+        return drain_inbox(self.database, self.outside, self.clock, self.settings.batch_size, self.ending)
 
     def drain_outbox(self) -> int:
         """Send what is due; how many calls."""
-        return drain_outbox(self.database, self.outside, self.clock, self.settings.outbox_threads)
+        return drain_outbox(self.database, self.outside, self.clock, self.settings.outbox_threads, self.ending)
 
-    def keep_time(self, stop: threading.Event) -> None:
-        """Keep time until `stop` is set."""
-        self.timekeeper.run(stop)
+    def keep_time(self) -> None:
+        """Keep time until `ending` is set."""
+        self.timekeeper.run(self.ending)
 
     def migrate(self) -> bool:
         """Bring the schema to the newest version; True if it was not."""
         return schema.upgrade(self.database.engine)
+
+    def demand_schema(self) -> None:
+        """Raises ConfigurationError, with what to do, when this version cannot work on the database. One that does not answer is waited for as always."""
+        try:
+            schema.demand(self.database.engine)
+        except OperationalError as problem:
+            log.warning("the database does not answer yet", error=type(problem).__name__)
 
     def first_start_message(self) -> str | None:
         """Seed an empty database; the admin's one-time password at the very first start, else None."""

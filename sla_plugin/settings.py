@@ -171,7 +171,8 @@ SETTINGS = (
         "Networks that may read `/metrics` without a token, such as `127.0.0.1/32, 10.1.0.0/16`; behind a proxy everybody comes from the proxy.",
         "none",
     ),
-    Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of the web server."),
+    Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of each process of the web server."),
+    Setting("SLA_WEB_PROCESSES", "web_processes", "2", _whole(1, 64), "Processes of the web server under gunicorn; `up` and SQLite have one."),
     Setting("SLA_OUTBOX_THREADS", "outbox_threads", "4", _whole(1, 32), "Calls to helpdesks under way at the same time."),
     Setting("SLA_BATCH_SIZE", "batch_size", "200", _whole(1, 500), "Deliveries applied in one transaction, at most."),
     Setting("SLA_SETTLE_DAYS", "settle_days", "4", _whole(0, 60), "Days after which a resolved ticket that nobody reopened is final."),
@@ -201,6 +202,7 @@ class Settings:
     metrics_token: str
     metrics_networks: tuple[IPv4Network | IPv6Network, ...]
     web_threads: int
+    web_processes: int
     outbox_threads: int
     batch_size: int
     settle_days: int

@@ -112,6 +112,15 @@ def postgres_url(postgres_template: str) -> Iterator[str]:
     _statement(postgres_template, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture
+def blank_postgres_url(postgres_server: str) -> Iterator[str]:
+    """A Postgres database without a table."""
+    name = f"blank_{uuid.uuid4().hex[:12]}"
+    _statement(postgres_server, f"CREATE DATABASE {name}")
+    yield postgres_server.format(database=name)
+    _statement(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest) -> str:
     """A fresh database, on SQLite and on Postgres."""

@@ -43,13 +43,13 @@ class Installation:
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """A writing transaction; a database that does not answer is told in one line."""
-        with _answering(), self.runtime.database.transaction() as tx:
+        with answering(), self.runtime.database.transaction() as tx:
             yield tx
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A reading transaction; a database that does not answer is told in one line."""
-        with _answering(), self.runtime.database.reading() as tx:
+        with answering(), self.runtime.database.reading() as tx:
             yield tx
 
     def webhook_url(self, public_id: str) -> str:
@@ -58,7 +58,8 @@ class Installation:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
+    """A database that does not answer, or is busy, becomes a ConfigurationError of one line."""
     try:
         yield
     except OperationalError as problem:
@@ -67,10 +68,19 @@ def _answering() -> Iterator[None]:
         raise ConfigurationError(f"the database is busy: {problem}; try again") from problem
 
 
+def runtime_of(settings: Settings) -> Runtime:
+    """A runtime that lets go of its database when the command ends."""
+    runtime = build(settings)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(runtime.database.engine.dispose)
+    return runtime
+
+
 def open_installation(settings: Settings) -> Installation:
     """Open what the settings point to. Raises ConfigurationError when there is no database yet, or one of another version."""
-    runtime = build(settings)
-    with _answering():
+    runtime = runtime_of(settings)
+    with answering():
         schema.demand(runtime.database.engine)
         with runtime.database.reading() as tx:
             tenant = the_tenant(tx)

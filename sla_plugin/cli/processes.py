@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sla_plugin.app import build, create_app
+from sla_plugin.app import Runtime, build, create_app
 from sla_plugin.settings import SETTINGS, Settings, settings_table_markdown
 from sla_plugin.supervisor.health import check
 from sla_plugin.supervisor.processes import WORKERS, open_listener, run_timekeeper, run_web, run_worker, upgrade_database
@@ -28,9 +28,10 @@ def up_command(settings: Settings, end_with_parent: bool) -> None:
 @click.command("web")
 @click.pass_obj
 def web_command(settings: Settings) -> None:
-    """Run the web server alone (production: wsgi:app under any WSGI server with threads)."""
+    """Run the web server alone (production: `gunicorn wsgi:app`)."""
     with open_listener(settings) as listener:
-        run_web(settings, create_app(settings, build(settings)), listener)
+        runtime = _fit(settings)
+        run_web(settings, create_app(settings, runtime), listener)
 
 
 @click.command("worker")
@@ -38,20 +39,30 @@ def web_command(settings: Settings) -> None:
 @click.pass_obj
 def worker_command(settings: Settings, queue: str) -> None:
     """Run one worker: `inbox` applies what helpdesks sent, `outbox` writes back to them. Each queue needs at least one."""
-    run_worker(settings, queue, build(settings))
+    run_worker(settings, queue, _fit(settings))
 
 
 @click.command("timekeeper")
 @click.pass_obj
 def timekeeper_command(settings: Settings) -> None:
     """Run the timekeeper: warnings and breaches at their instant. Several may run; it needs no Redis."""
-    run_timekeeper(settings, build(settings))
+    run_timekeeper(settings, _fit(settings))
+
+
+def _fit(settings: Settings) -> Runtime:
+    """A runtime whose database this version can serve. Raises ConfigurationError where it cannot."""
+    runtime = build(settings)
+    runtime.demand_schema()
+    return runtime
 
 
 @click.command("migrate")
 @click.pass_obj
 def migrate_command(settings: Settings) -> None:
-    """Bring the database up to date. `up` does it by itself; elsewhere run it before starting a new version."""
+    """Bring the database up to date. `up` does it by itself; elsewhere run it before starting a new version, while the old one serves.
+
+    Two at once do no harm. A table that is in use is waited for in short tries, so that nobody waits long behind this.
+    """
     upgrade_database(settings)
     message = build(settings).first_start_message()
     click.echo(message or "the database is up to date")

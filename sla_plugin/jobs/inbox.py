@@ -1,11 +1,13 @@
 """Drain the inbox: batches until it is empty, one by one where a batch fails."""
 
 from collections.abc import Callable
+from threading import Event
 
 import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sla_plugin.errors import SlaPluginError
+from sla_plugin.jobs.ending import NEVER
 from sla_plugin.jobs.memory import give_back
 from sla_plugin.logs import where
 from sla_plugin.services.apply_deliveries import apply_deliveries
@@ -18,11 +20,14 @@ log = structlog.get_logger()
 MAX_TRIES = 5
 
 
-def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], batch: int) -> int:
-    """Apply deliveries until none is left, then look once more. Returns how many. Raises OperationalError when the database is gone."""
+def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], batch: int, ending: Event = NEVER) -> int:
+    """Apply deliveries until none is left, then look once more; after `ending` is set, only the batch under way. Returns how many.
+
+    Raises OperationalError when the database is gone.
+    """
     total = 0
     single = 0  # after a failed batch: so many one by one
-    while True:
+    while not ending.is_set():
         try:
             with database.transaction() as tx:
                 now = clock()
@@ -44,6 +49,7 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
                 give_back()
             return total
         total += applied.deliveries
+    return total
 
 
 def _set_aside(tx: Transaction, now: int, error: Exception) -> None:

@@ -1,12 +1,14 @@
 """Drain the outbox: bind, claim, send with several threads, never two for one ticket."""
 
+import hashlib
 import os
 import random
 import socket
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import structlog
@@ -14,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
 from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
+from sla_plugin.jobs.ending import NEVER
 from sla_plugin.logs import said, where
 from sla_plugin.ports import Account, Answer, Command, Connector, Http
 from sla_plugin.services.outside import Outside, Traced
@@ -41,6 +44,8 @@ LOOK = 0.05  # seconds between two looks for new calls while others are under wa
 LEASE = 90_000_000  # longer than all timeouts of one call together
 UNDER_WAY = 30_000_000  # a request that gets no answer arrives within this, or never
 CLOCKS_APART = 2_000_000  # the helpdesk's clock and ours, and its whole seconds
+PATIENCE = 5.0  # seconds that calls under way have to end once the process was asked to
+THREADS = "outbox"  # what the threads of calls are called
 
 
 def process_start(pid: int) -> str | None:
@@ -51,29 +56,54 @@ def process_start(pid: int) -> str | None:
         return None
 
 
+@cache
+def this_host() -> str:
+    """What sees the same processes as we do: name, boot of the kernel, process namespace. Names alone may be equal (containers, clones), pids then lie."""
+    try:
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        processes = str(os.stat("/proc/self/ns/pid").st_ino)
+    except OSError:
+        kernel = processes = ""
+    name = socket.gethostname()
+    return f"{name[:60]}/{hashlib.sha256(f'{name}|{kernel}|{processes}'.encode()).hexdigest()[:16]}"
+
+
 def this_holder() -> str:
     """This process as the holder of a lease."""
-    return f"{socket.gethostname()}:{os.getpid()}:{process_start(os.getpid())}"
+    return f"{this_host()}:{os.getpid()}:{process_start(os.getpid())}"
 
 
 def dead_holders(holders: list[str]) -> list[str]:
     """Those of this host that are gone."""
-    host = socket.gethostname()
     dead = []
     for holder in holders:
-        name, pid, start = holder.rsplit(":", 2)
-        if name == host and process_start(int(pid)) != start:
+        host, pid, start = holder.rsplit(":", 2)
+        if host == this_host() and not _lives(int(pid), start):
             dead.append(holder)
     return dead
 
 
-def drain_outbox(database: Database, outside: Outside, clock: Callable[[], int], threads: int) -> int:
+def _lives(pid: int, start: str) -> bool:
+    """Whether a local process lives. One that only hides its start from us (another user's, under hidepid) does."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return process_start(pid) in (start, None)
+    return process_start(pid) == start
+
+
+def drain_outbox(
+    database: Database, outside: Outside, clock: Callable[[], int], threads: int, ending: threading.Event = NEVER, patience: float = PATIENCE
+) -> int:
     """Send what is due until nothing is. Returns how many calls were tried.
 
-    New calls start while slow ones are under way, and one connection never takes all threads: a slow helpdesk delays only itself.
+    New calls start while slow ones are under way, and one connection never takes all threads: a slow helpdesk delays only itself. Once `ending` is set no
+    call is claimed; those under way have `patience` seconds, then they are given back for somebody else to find out how far they came.
     """
     total = 0
-    running: dict[Future[None], int] = {}  # call under way -> its connection
+    running: dict[Future[None], CallRow] = {}
     most = max(threads - 1, 1)
     holder = this_holder()
     with database.reading() as tx:
@@ -81,19 +111,34 @@ def drain_outbox(database: Database, outside: Outside, clock: Callable[[], int],
     if dead:
         with database.transaction() as tx:
             free_leases(tx, dead)
-    with ThreadPoolExecutor(threads, thread_name_prefix="outbox") as pool:
-        while True:
-            calls = _claim(database, clock, holder, threads - len(running), list(running.values()), most)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=THREADS)
+    try:
+        while not ending.is_set():
+            calls = _claim(database, clock, holder, threads - len(running), [call.connection_id for call in running.values()], most)
             if not calls and not running:
                 break
             total += len(calls)
-            running |= {pool.submit(_send, database, outside, clock, call): call.connection_id for call in calls}
+            running |= {pool.submit(_send, database, outside, clock, call): call for call in calls}
             done, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
             for future in done:
                 del running[future]
                 future.result()
-    recheck_credentials(database, outside, clock)
+        _, late = wait(running, timeout=patience)
+        if late:
+            _give_back(database, clock, [running[future] for future in late])
+    finally:
+        pool.shutdown(wait=not ending.is_set())
+    if not ending.is_set():
+        recheck_credentials(database, outside, clock)
     return total
+
+
+def _give_back(database: Database, clock: Callable[[], int], calls: Sequence[CallRow]) -> None:
+    """End our leases of calls that do not come back in time; whatever their threads still learn no longer counts."""
+    with database.transaction() as tx:
+        for call in calls:
+            leave(tx, call.tenant_id, call.id, call.lease, clock(), "the process that sent it ended before the answer")
+    log.warning("calls given back unfinished", calls=[call.id for call in calls])
 
 
 def _claim(database: Database, clock: Callable[[], int], holder: str, free: int, under_way: list[int], most: int) -> list[CallRow]:

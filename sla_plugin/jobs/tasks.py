@@ -8,12 +8,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.jobs.ending import Ending
 
 log = logging.getLogger("sla_plugin.worker")
 
 
 class Drains(Protocol):
-    """The part of the runtime that workers use."""
+    """The part of the runtime that workers use; both drains end early once `ending` is set."""
+
+    @property
+    def ending(self) -> Ending:
+        """Whether the process was asked to end."""
+        ...
 
     def drain_inbox(self) -> int:
         """Apply waiting deliveries until none is left; how many were applied."""

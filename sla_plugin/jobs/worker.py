@@ -1,9 +1,6 @@
 """The worker process: an RQ SimpleWorker on one queue that survives Redis, exceptions and restarts."""
 
 import logging
-import signal
-import threading
-from types import FrameType
 from typing import Any
 
 from redis import Redis
@@ -15,6 +12,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from sla_plugin.jobs import tasks
+from sla_plugin.jobs.ending import ended_by_signals
 from sla_plugin.jobs.queue import connect
 
 log = logging.getLogger("sla_plugin.worker")
@@ -58,28 +56,26 @@ class DrainWorker(SimpleWorker):
 
 
 def work(queue: str, redis_url: str, runtime: tasks.Drains) -> None:
-    """Work on `queue` until SIGTERM or SIGINT; the job under way is finished first.
+    """Work on `queue` until SIGTERM or SIGINT; the transaction or the calls under way are finished first, what is left lies in SQL.
 
     Whatever a wake would have said is looked up in SQL at the start and, while Redis is gone, every second; else the timekeeper's look repeats it.
     """
     tasks.bind(runtime)
-    stop = threading.Event()
+    ending = runtime.ending
     listening: list[DrainWorker] = []
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+    def end() -> None:
         for worker in listening:
             worker.end()
 
-    previous: list[tuple[int, Any]] = [(number, signal.signal(number, end)) for number in (signal.SIGTERM, signal.SIGINT)]
-    try:
-        while not stop.is_set():
+    with ended_by_signals(ending, end):
+        while not ending.is_set():
             tasks.DRAIN[queue]()
-            if stop.is_set():
+            if ending.is_set():
                 break
             try:
                 listening.append(DrainWorker(queue, connect(redis_url)))
-                if not stop.is_set():
+                if not ending.is_set():
                     listening[0].work(logging_level="CRITICAL")
             except (RedisLost, RedisError, OSError) as problem:
                 log.warning("Redis does not answer (%s); looking for work without it", problem)
@@ -87,7 +83,4 @@ def work(queue: str, redis_url: str, runtime: tasks.Drains) -> None:
                 break
             finally:
                 listening.clear()
-            stop.wait(WITHOUT_REDIS)
-    finally:
-        for number, handler in previous:
-            signal.signal(number, handler)
+            ending.wait(WITHOUT_REDIS)

@@ -144,6 +144,17 @@ class Database:
             session.close()  # ends the transaction; what was read stays readable
 
     @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """A reading transaction in which every statement sees the database as it stood at the first one, however long it lasts."""
+        session = Transaction(self.engine)
+        try:
+            if self.turn is None:  # SQLite's reading transactions are like that anyway
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+            yield session
+        finally:
+            session.close()
+
+    @contextmanager
     def _turn(self, wait: float) -> Iterator[None]:
         if self.turn is None:
             yield

@@ -1,8 +1,10 @@
-"""/healthz: this process answers. /readyz: it can do its work (the database answers)."""
+"""/healthz: this process answers. /readyz: it can do its work (the database answers, at a revision that this version can serve)."""
 
 from flask import Blueprint, Response, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
+from sla_plugin.errors import ConfigurationError
+from sla_plugin.store import schema
 from sla_plugin.store.db import Database
 
 
@@ -19,7 +21,9 @@ def blueprint(database: Database) -> Blueprint:
     def readyz() -> tuple[Response, int]:
         """200 when a request can be served, else 503 with the part that is missing."""
         try:
-            database.ping()
+            schema.demand(database.engine)
+        except ConfigurationError as error:
+            return jsonify({"status": "unavailable", "database": str(error)}), 503
         except (SQLAlchemyError, OSError) as error:
             return jsonify({"status": "unavailable", "database": type(error).__name__}), 503
         return jsonify({"status": "ok", "database": "ok"}), 200

@@ -11,6 +11,7 @@ import pytest
 
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.jobs import tasks
+from sla_plugin.jobs.ending import Ending
 from sla_plugin.jobs.queue import RqQueue
 from sla_plugin.jobs.worker import work
 from sla_plugin.supervisor.redis_server import find_server
@@ -21,6 +22,7 @@ class Drained:
 
     def __init__(self, then: dict[int, Callable[[], None]]) -> None:
         self.count = 0
+        self.ending = Ending()
         self.then = then
 
     def drain_inbox(self) -> int:
