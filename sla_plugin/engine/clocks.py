@@ -92,8 +92,7 @@ class Run:
         if counting is None:
             return None, None, None, None
         hours, since, counted = counting
-        deadline = hours.add(since, amount - counted)
-        return hours.add(since, warning - counted), hours.add(since, critical - counted), deadline, hours.add(deadline, 0)
+        return hours.thresholds(since, warning - counted, critical - counted, amount - counted)
 
     def instant_of(self, amount: int, *, exceeded: bool = False) -> int | None:
         """When the counted time reaches `amount` (exceeded: the last instant before it is more); None if, held as it is, it never does."""
@@ -136,12 +135,14 @@ class Run:
 
     def turn(self, at: int, state: str, cause: str, terms: Terms | None, target: Target | None) -> None:
         """Close the open span at `at` and open one in a new state or under new terms."""
-        same = terms is self.terms and (target is self.target or target == self.target)
+        held = self.target
+        same = terms is self.terms and (target is held or target == held)
         if same and state == self.state:
             return
         span = self.open_span(at)
         elapsed = self.counted + span.counted
-        self.note_passed(elapsed)
+        if held is not None and elapsed >= held.warning:
+            self.note_passed(elapsed)
         if at > self.since:
             self.spans.append(span)
             self.counted = elapsed

@@ -107,8 +107,8 @@ class Fold:
         kind = fact.kind
         view["event"] = kind
         view["actor_role"] = fact.actor_role
-        requester = view.get("requester")
-        view["actor_is_requester"] = fact.actor_id is not None and requester is not None and str(requester) == str(fact.actor_id)
+        actor, requester = fact.actor_id, view.get("requester")
+        view["actor_is_requester"] = actor is not None and requester is not None and (requester == actor or str(requester) == str(actor))
         view["opening"] = fact.opening
         view["public"] = fact.public
         view["reopened"] = was_done and view["status"] not in DONE

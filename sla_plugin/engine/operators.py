@@ -13,6 +13,7 @@ Reason = Callable[[Facts], tuple[bool, str]]  # whether it holds, and why in wor
 
 CUSTOM: Final = "custom."  # fields of the helpdesk's own making: custom.<vendor id>
 _MANY: Final[frozenset[type]] = frozenset((list, tuple, set, frozenset))  # facts that are several values, such as tags
+_FLAGS: Final = {"true": True, "false": False}
 OPERATORS: Final = ("is", "is_not", "in", "not_in", "contains", "not_contains", "is_set", "at_least", "at_most")
 
 
@@ -79,6 +80,8 @@ def _textcompile_leaf(name: str, operator: str, wanted: list[Any]) -> Node:
 def _equals(name: str, words: frozenset[str]) -> Test:
     if len(words) == 1:
         (word,) = words
+        if word in _FLAGS:
+            return _flagged(name, word)
 
         def test_one(facts: Facts) -> bool:
             fact = facts.get(name)
@@ -98,6 +101,21 @@ def _equals(name: str, words: frozenset[str]) -> Test:
         if fact is None:
             return False
         return not words.isdisjoint(_all_texts(fact)) if fact.__class__ in _MANY else _text(fact) in words
+
+    return test
+
+
+def _flagged(name: str, word: str) -> Test:
+    """Equal to true or false: nearly always asked of a fact that is one of them."""
+    wanted = _FLAGS[word]
+
+    def test(facts: Facts) -> bool:
+        fact = facts.get(name)
+        if fact is True or fact is False:
+            return fact is wanted
+        if fact is None:
+            return False
+        return word in _all_texts(fact) if fact.__class__ in _MANY else _text(fact) == word
 
     return test
 
