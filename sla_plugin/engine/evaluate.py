@@ -31,6 +31,7 @@ class Clock(NamedTuple):
     pieces           spans in several sequences (see `spans`)
     facets           the ticket as it was when the clock stopped
     owner            whose cycle it is, for metrics that have owners (group ownership: the group)
+    grants           extensions by hand that the target holds: event key -> counted time
     """
 
     metric: str
@@ -56,6 +57,7 @@ class Clock(NamedTuple):
     pieces: tuple[Sequence[Span], ...]
     facets: Mapping[str, Any]
     owner: Any
+    grants: Mapping[str, int]
 
     @property
     def title(self) -> str:
@@ -67,6 +69,11 @@ class Clock(NamedTuple):
     def spans(self) -> tuple[Span, ...]:
         """What the ledger is made of, from the start to `counted_at`."""
         return tuple(chain.from_iterable(self.pieces))
+
+    @property
+    def granted(self) -> int:
+        """How much of the target was granted by hand."""
+        return sum(self.grants.values())
 
     @property
     def breached_at(self) -> int | None:
@@ -249,6 +256,7 @@ def _clock(run: Run, as_of: int) -> Clock:
         (run.earlier, run.spans, (last,)),
         run.facets,
         run.owner,
+        run.grants,
     )
 
 

@@ -122,7 +122,9 @@ class Fold:
             elif kind in kinds:
                 self._hear(slot, at, fact.key)
         if fact.extends is not None:
-            self._extend(at, *fact.extends)
+            self._extend(at, fact.key, *fact.extends)
+        if fact.withdraws is not None:
+            self._withdraw(at, fact.withdraws)
 
     def heal(self, seen: Mapping[str, Any], at: int, key: str) -> None:
         """The ticket as some delivery showed it at `at`: what differs from what we know was told by a delivery that is lost."""
@@ -268,7 +270,12 @@ class Fold:
         slot.run = None
         self.finished.append(run)
 
-    def _extend(self, at: int, metric: str | None, amount: int) -> None:
+    def _extend(self, at: int, key: str, metric: str | None, amount: int) -> None:
         for slot in self.slots:
             if slot.run is not None and slot.run.state != "stopped" and metric in (None, slot.name):
-                slot.run.extend(at, amount)
+                slot.run.extend(at, key, amount)
+
+    def _withdraw(self, at: int, key: str) -> None:
+        for slot in self.slots:
+            if slot.run is not None and slot.run.state != "stopped":
+                slot.run.withdraw(at, key)
