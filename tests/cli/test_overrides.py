@@ -15,6 +15,7 @@ from sla_plugin.store.db import open_database
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import the_tenant
+from tests.cli.conftest import Run
 from tests.plant import KEY, NoHttp, QuietQueue
 
 CREATED = {"type": "ticket.created", "id": "e1", "ticket": "7", "values": {"status": "open", "priority": "high"}, "actor": {"id": "c", "role": "customer"}}
@@ -64,7 +65,7 @@ def test_extend_take_back_and_choose(ticket: str, ask: Callable[..., Any], run: 
         (("strict", "on"), 1, "confirm with --confirm"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(ticket: str, run: Callable[..., Any], ask: Callable[..., Any], arguments: tuple[str, ...], code: int, said: str) -> None:
+def test_what_cannot_be_is_said_in_a_line(ticket: str, run: Run, ask: Run, arguments: tuple[str, ...], code: int, said: str) -> None:
     assert said in run(*arguments, code=code).stderr
     assert ask("explain", ticket, "--json")["by_hand"] == []
 
