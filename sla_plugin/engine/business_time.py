@@ -132,6 +132,13 @@ class BusinessTime:
         """Whether `instant` counts; an opening instant does, a closing instant does not."""
         return self.add(instant, 0) == instant
 
+    def holiday_at(self, instant: int) -> str | None:
+        """The name of the holiday whose date `instant` lies on ("" where it has none); None on any other date."""
+        index = bisect_right(self._holidays, (instant, NEVER)) - 1
+        if index < 0 or instant >= self._holidays[index][1]:
+            return None
+        return self._holidays[index][2]
+
     def open_intervals(self, start: int, end: int) -> list[Interval]:
         """The open intervals within [start, end], ascending."""
         if end <= start:

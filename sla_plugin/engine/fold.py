@@ -103,8 +103,10 @@ class Fold:
             self.gone = fact.gone
         if fact.seen and fact.seen_at is None:
             moved = moved | self._heal(fact.seen)
-        chosen = self._rechoose(moved)
         kind = fact.kind
+        if kind == "ticket.created" and "created_at" not in view:
+            view["created_at"] = at  # nobody said otherwise
+        chosen = self._rechoose(moved)
         view["event"] = kind
         view["actor_role"] = fact.actor_role
         actor, requester = fact.actor_id, view.get("requester")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
+from sla_plugin.engine.creation_time import TIME_FIELDS, read_time_leaf
 from sla_plugin.errors import InvalidDefinition
 
 Facts = Mapping[str, Any]
@@ -39,6 +40,9 @@ def compile_leaf(definition: Mapping[str, Any], where: str, fields: Collection[s
         raise InvalidDefinition(f"{where}.field", f"{name!r} is no field name")
     if fields is not None and name not in fields and not name.startswith(CUSTOM):
         raise InvalidDefinition(f"{where}.field", f"no field {name!r}; {did_you_mean(name, sorted(fields))}")
+    if name in TIME_FIELDS:
+        definition = read_time_leaf(definition, where)
+        name = definition["field"]
     operators = [key for key in definition if key != "field"]
     for key in operators:
         if key not in OPERATORS:
