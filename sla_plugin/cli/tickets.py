@@ -100,6 +100,7 @@ def explain_lines(data: Mapping[str, Any]) -> list[str]:
         lines += ["", "No clock: no policy promises this ticket anything."]
     lines += ["", "Why this policy"]
     lines += [f"  {'->' if c['matched'] else '  '} {c['policy']} version {c['version']}: {c['because']}" for c in data["choice"]] or ["  none is in force"]
+    lines += _section("Decided by hand", [_by_hand(d) for d in data["by_hand"]])
     lines += _section("Corrections", [_correction(c) for c in data["corrections"]])
     lines += _section(
         "Alerts", [f"{_instant(a['due_at'])} {a['level']} of {a['metric']} {a['cycle']}, raised {_instant(a['raised_at'])}" for a in data["alerts"]]
@@ -135,6 +136,10 @@ def _clock_lines(clock: Mapping[str, Any]) -> list[str]:
 
 def _section(title: str, rows: Sequence[str]) -> list[str]:
     return ["", title, *(f"  {row}" for row in rows)] if rows else []
+
+
+def _by_hand(row: Mapping[str, Any]) -> str:
+    return f"{_instant(row['decided_at'])} {row['what']} by {row['actor']}: {row['reason']} ({row['event']})"
 
 
 def _correction(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ exclusive. Calendars are known from FIRST to LAST: an instant that does not come
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
@@ -74,6 +73,22 @@ class BusinessTime:
         i = bisect_right(totals, goal) - 1  # the interval in which time goes on
         return starts[i] + goal - totals[i]
 
+    def thresholds(self, start: int, warning: int, critical: int, amount: int) -> tuple[int, int, int, int]:
+        """`add` of three ascending amounts above zero, and the next opening at or after the last: all in one look-up where one interval holds them."""
+        starts, ends, totals = self._table
+        if starts[0] <= start <= starts[-1]:
+            i = bisect_right(starts, start) - 1
+            end = ends[i]
+            base = totals[i] + (start if start < end else end) - starts[i]
+            goal = base + amount
+            if goal < totals[-1]:
+                i = bisect_right(totals, goal, i) - 1  # the last interval that begins with no more: it is open at the deadline, or next opens
+                begins, before = starts[i] - totals[i], totals[i]
+                if base + warning > before:
+                    return begins + base + warning, begins + base + critical, begins + goal, begins + goal
+        deadline = self.add(start, amount)
+        return self.add(start, warning), self.add(start, critical), deadline, self.add(deadline, 0)
+
     def subtract(self, instant: int, amount: int) -> int:
         """The instant with `amount` of open time between it and `instant`; of zero, the last open moment (a closing) before, if `instant` is outside hours.
 
@@ -102,8 +117,11 @@ class BusinessTime:
             start, end = _within(start), _within(end)
             starts, ends, totals = self._reach(start, end)
         i = bisect_right(starts, start) - 1
+        first = ends[i]
+        if end <= first:
+            return end - start
         j = bisect_right(starts, end, i) - 1
-        first, last = ends[i], ends[j]
+        last = ends[j]
         return totals[j] + (end if end < last else last) - starts[j] - totals[i] - (start if start < first else first) + starts[i]
 
     def next_open(self, instant: int) -> int:
@@ -113,6 +131,13 @@ class BusinessTime:
     def is_open(self, instant: int) -> bool:
         """Whether `instant` counts; an opening instant does, a closing instant does not."""
         return self.add(instant, 0) == instant
+
+    def holiday_at(self, instant: int) -> str | None:
+        """The name of the holiday whose date `instant` lies on ("" where it has none); None on any other date."""
+        index = bisect_right(self._holidays, (instant, NEVER)) - 1
+        if index < 0 or instant >= self._holidays[index][1]:
+            return None
+        return self._holidays[index][2]
 
     def open_intervals(self, start: int, end: int) -> list[Interval]:
         """The open intervals within [start, end], ascending."""
@@ -240,6 +265,10 @@ class AroundTheClock(BusinessTime):
             raise ValueError(f"cannot add {amount} microseconds: use subtract")
         return start + amount
 
+    def thresholds(self, start: int, warning: int, critical: int, amount: int) -> tuple[int, int, int, int]:
+        """The sums; it is always open."""
+        return start + warning, start + critical, start + amount, start + amount
+
     def subtract(self, instant: int, amount: int) -> int:
         """instant - amount; ValueError below zero."""
         if amount < 0:
@@ -262,12 +291,6 @@ def business_time(hours: OpenHours) -> BusinessTime:
 
 
 ALWAYS: Final = business_time(Calendar("UTC", (WHOLE_DAY,) * 7))
-
-
-def elapsed_across(pieces: Sequence[tuple[int, BusinessTime]], until: int) -> int:
-    """Open time up to `until` over calendars in turn: each piece (from, business time) counts until the next begins."""
-    ends = [*(begin for begin, _ in pieces[1:]), until]
-    return sum(hours.between(begin, min(end, until)) for (begin, hours), end in zip(pieces, ends, strict=True))
 
 
 _YEAR: Final = year_start(1971) - year_start(1970)

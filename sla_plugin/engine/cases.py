@@ -1,6 +1,4 @@
-"""Runs a file of worked cases through the engine: `python -m sla_plugin.engine.cases FILE`.
-
-Every figure comes from what `evaluate` itself calls. Each failure is named; the exit code is 1 if there was one."""
+"""Worked cases through the engine: `python -m sla_plugin.engine.cases FILE` names each failure; every figure is from what `evaluate` itself calls."""
 
 import json
 import sys
@@ -12,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sla_plugin.engine.business_time import ALWAYS, BusinessTime, business_time
-from sla_plugin.engine.calendars import Calendar, resolve_local
+from sla_plugin.engine.calendars import Calendar, cover, resolve_local
 from sla_plugin.engine.durations import HOUR, LONGEST, MINUTE, SECOND, badge_text
 from sla_plugin.engine.evaluate import Clock, evaluate
 from sla_plugin.engine.facts import Fact
@@ -31,7 +29,7 @@ METRICS |= {f"{word}_time": metric for word, metric in [*METRICS.items(), *zip(O
 WORK = ("resolution", "requester_wait", "agent_work")  # these end when the ticket is done, whatever pauses others
 STATUSES = dict.fromkeys(("solved", "resolved", "closed", "done"), "resolved") | dict.fromkeys(("on-hold", "on_hold", "hold"), "waiting_internal")
 MODES = {"carry_elapsed": "keep", "reset": "restart", "from_change_point": "from_now"}
-MESSAGES = {"customer_comment": ("reply.public", "customer"), "agent_public_comment": ("reply.public", "agent")}
+MESSAGES = {"customer_comment": ("reply.public", "customer"), "agent_public_comment": ("reply.public", "agent"), "extended": ("deadline.extended", "unknown")}
 MESSAGES |= {"agent_internal_note": ("note.internal", "agent"), "bot_comment": ("reply.public", "system"), "bot_public_comment": ("reply.public", "system")}
 
 
@@ -39,7 +37,8 @@ def _hours(case: Case) -> BusinessTime:
     calendar = case.get("calendar", case)
     definition = {"time_zone": case["timezone"], "hours": "24x7" if calendar["mode"] == "24x7" else calendar["hours"]}
     dated = {ours: calendar[word] for ours, word in (("holidays", "holidays"), ("exceptions", "shifts"), ("breaks", "breaks")) if calendar.get(word)}
-    return business_time(Calendar.from_definition(definition | dated, "calendar"))
+    hours = Calendar.from_definition(definition | dated, "calendar")
+    return business_time(cover(hours, _hours(case["beside"]).hours) if "beside" in case else hours)
 
 
 def _amounts(targets: Case) -> dict[str, Any]:
@@ -98,7 +97,7 @@ def _fact(event: Case, metric: str, pauses: Sequence[str]) -> Fact:
         held = word in pauses and not (ours == "resolved" and metric in WORK)
         sets["status"] = "waiting_customer" if held else "open" if pauses and ours != "resolved" else ours
     told, role = MESSAGES.get(kind, ("ticket.created" if kind == "created" else f"{field}.changed", event.get("by", "customer")))
-    return Fact(key=key, kind=told, at=instant(event["at"]), actor_role=role, sets=sets)
+    return Fact(key, told, instant(event["at"]), actor_role=role, sets=sets, extends=(None, event["minutes"] * MINUTE) if kind == "extended" else None)
 
 
 def _cycle(clock: Clock) -> Answers:

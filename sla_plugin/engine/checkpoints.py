@@ -15,7 +15,7 @@ from sla_plugin.engine.facts import Fact
 from sla_plugin.engine.fold import Fold, Slot
 from sla_plugin.engine.policies import Book, Target, Terms
 
-VERSION = 1  # of the data; another one is not read
+VERSION = 2  # of the data; another one is not read
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ def _run_from(data: Mapping[str, Any], known: Mapping[tuple[Any, ...], Terms]) -
     target = Target(*data["target"]) if data["target"] is not None else None
     hours = None if terms is None or target is None else terms.business_time if target.business else ALWAYS
     plain: dict[str, Any] = {name: data[name] for name in _PLAIN}
-    plain |= {"passed": dict(data["passed"]), "facets": _from_json(data["facets"])}
+    plain |= {"passed": dict(data["passed"]), "grants": dict(data["grants"]), "facets": _from_json(data["facets"])}
     spans = [Span._make([*span[:4], known[tuple(span[4])] if span[4] is not None else None, *span[5:]]) for span in data["spans"]]
     return Run(**plain, terms=terms, target=target, hours=hours, earlier=spans)
 

@@ -36,6 +36,7 @@ class Run:
     since, state     the open span; `counted` is over the closed ones
     earlier, spans   the closed spans: those shared with a checkpoint, never changed, and those since
     allowance        counted time granted beyond the target: extensions, and what had run when a policy counted anew from its change
+    grants           the extensions in it, by the key of their event
     terms_at         since when the terms are what they are
     passed           level -> the instant it was recorded at
     """
@@ -60,6 +61,7 @@ class Run:
     finished_at: int | None = None
     cancelled: bool = False
     facets: Mapping[str, Any] = field(default_factory=dict)
+    grants: Mapping[str, int] = field(default_factory=dict)  # replaced, never changed
 
     def fork(self) -> "Run":
         """A copy that may go on while this one stays; the closed spans are shared."""
@@ -92,8 +94,7 @@ class Run:
         if counting is None:
             return None, None, None, None
         hours, since, counted = counting
-        deadline = hours.add(since, amount - counted)
-        return hours.add(since, warning - counted), hours.add(since, critical - counted), deadline, hours.add(deadline, 0)
+        return hours.thresholds(since, warning - counted, critical - counted, amount - counted)
 
     def instant_of(self, amount: int, *, exceeded: bool = False) -> int | None:
         """When the counted time reaches `amount` (exceeded: the last instant before it is more); None if, held as it is, it never does."""
@@ -136,12 +137,14 @@ class Run:
 
     def turn(self, at: int, state: str, cause: str, terms: Terms | None, target: Target | None) -> None:
         """Close the open span at `at` and open one in a new state or under new terms."""
-        same = terms is self.terms and (target is self.target or target == self.target)
+        held = self.target
+        same = terms is self.terms and (target is held or target == held)
         if same and state == self.state:
             return
         span = self.open_span(at)
         elapsed = self.counted + span.counted
-        self.note_passed(elapsed)
+        if held is not None and elapsed >= held.warning:
+            self.note_passed(elapsed)
         if at > self.since:
             self.spans.append(span)
             self.counted = elapsed
@@ -149,10 +152,20 @@ class Run:
         if not same:
             self._come_under(at, terms, target)
 
-    def extend(self, at: int, amount: int) -> None:
-        """Grant `amount` of counted time more from now on; levels already passed stay passed."""
+    def extend(self, at: int, key: str, amount: int) -> None:
+        """Grant `amount` of counted time more from now on, by the event `key`; levels already passed stay passed."""
         self.note_passed(self.counted + self.open_span(at).counted)
         self.allowance += amount
+        self.grants = {**self.grants, key: amount}
+
+    def withdraw(self, at: int, key: str) -> None:
+        """Take back from now on what the event `key` granted; a level that this moves into the past is recorded now, never back-dated."""
+        amount = self.grants.get(key, 0)
+        if amount:
+            self.note_passed(self.counted + self.open_span(at).counted)
+            self.allowance -= amount
+            self.grants = {k: v for k, v in self.grants.items() if k != key}
+            self.terms_at = at
 
     def _come_under(self, at: int, terms: Terms | None, target: Target | None) -> None:
         """New terms from `at` on; what has run is kept, set aside, or granted on top, as the policy says."""
@@ -168,9 +181,9 @@ class Run:
         elif before is None or not _same_promise(before, had, terms, target):
             if mode == "restart":
                 self.earlier = [_set_aside(span) for span in (*self.earlier, *self.spans)]
-                self.spans, self.counted, self.allowance = [], 0, 0
+                self.spans, self.counted, self.allowance, self.grants = [], 0, 0, {}
             else:
-                self.allowance = self.counted
+                self.allowance, self.grants = self.counted, {}
 
     def _measure_from_start(self, terms: Terms, target: Target) -> None:
         """A policy that comes late measures from the metric's own start: time that nobody had promised counts under it."""

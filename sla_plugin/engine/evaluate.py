@@ -31,6 +31,7 @@ class Clock(NamedTuple):
     pieces           spans in several sequences (see `spans`)
     facets           the ticket as it was when the clock stopped
     owner            whose cycle it is, for metrics that have owners (group ownership: the group)
+    grants           extensions by hand that the target holds: event key -> counted time
     """
 
     metric: str
@@ -56,6 +57,7 @@ class Clock(NamedTuple):
     pieces: tuple[Sequence[Span], ...]
     facets: Mapping[str, Any]
     owner: Any
+    grants: Mapping[str, int]
 
     @property
     def title(self) -> str:
@@ -67,6 +69,11 @@ class Clock(NamedTuple):
     def spans(self) -> tuple[Span, ...]:
         """What the ledger is made of, from the start to `counted_at`."""
         return tuple(chain.from_iterable(self.pieces))
+
+    @property
+    def granted(self) -> int:
+        """How much of the target was granted by hand."""
+        return sum(self.grants.values())
 
     @property
     def breached_at(self) -> int | None:
@@ -226,29 +233,30 @@ def _clock(run: Run, as_of: int) -> Clock:
     warning_at, critical_at, deadline_at, next_open_at = run.instants()
     shown = "breach" in run.passed or phase not in ("on_hold", "cancelled")
     return Clock(
-        metric=run.metric,
-        cycle=run.cycle,
-        phase=phase,
-        started_at=run.started_at,
-        stopped_at=run.stopped_at,
-        finished_at=run.finished_at,
-        target=None if run.target is None else run.target.amount + run.allowance,
-        allowance=run.allowance,
-        business=last.business,
-        elapsed=elapsed,
-        counted=run.counted,
-        counted_at=at,
-        since=run.since,
-        deadline_at=deadline_at if shown else None,
-        deadline_next_open_at=next_open_at if shown else None,
-        warning_at=warning_at,
-        critical_at=critical_at,
-        passed=run.passed,
-        terms=run.terms,
-        cause=run.cause,
-        pieces=(run.earlier, run.spans, (last,)),
-        facets=run.facets,
-        owner=run.owner,
+        run.metric,
+        run.cycle,
+        phase,
+        run.started_at,
+        run.stopped_at,
+        run.finished_at,
+        None if run.target is None else run.target.amount + run.allowance,
+        run.allowance,
+        last.business,
+        elapsed,
+        run.counted,
+        at,
+        run.since,
+        deadline_at if shown else None,
+        next_open_at if shown else None,
+        warning_at,
+        critical_at,
+        run.passed,
+        run.terms,
+        run.cause,
+        (run.earlier, run.spans, (last,)),
+        run.facets,
+        run.owner,
+        run.grants,
     )
 
 

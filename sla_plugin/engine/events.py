@@ -34,7 +34,9 @@ KINDS = frozenset(
         "contract.changed",
         "history.ended",
         "deadline.extended",  # by hand: values hold `metric` (none: every clock), `by` (microseconds) and `reason`
+        "extension.withdrawn",  # by hand: values hold `extension` (the key of the event that granted it) and `reason`
         "policy.chosen",  # by hand: values hold `policy` (none: back to the conditions) and `reason`
+        "override.refused",  # by hand, in strict mode: values hold what was `asked` (a kind), and what it said; moves nothing
         "own.write",  # what we wrote ourselves: updates the mirror, never moves a clock
     }
 )

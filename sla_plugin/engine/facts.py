@@ -29,6 +29,7 @@ _FIELD_OF_KIND = {
 # Fields that name a ticket's policy, and who may tell them: no helpdesk chooses a policy by sending a field of that name.
 _CHOOSING = frozenset({"policy", "contract_policy", "plan_policy"})
 _CHOOSERS = frozenset({"policy.chosen", "contract.changed", "customer.changed"})
+_BY_HAND = frozenset({"deadline.extended", "extension.withdrawn", "policy.chosen", "override.refused"})
 _GONE = {"ticket.merged": "merged", "ticket.deleted": "deleted", "ticket.restored": ""}
 
 
@@ -39,6 +40,7 @@ class Fact:
     own       a write of ours, or its echo: moves the mirror, never a clock
     gone      "merged" or "deleted"; "" brings the ticket back; None says nothing
     extends   (metric or None for every one, microseconds) that somebody granted
+    withdraws the key of the extension that somebody takes back
     """
 
     key: str
@@ -57,6 +59,7 @@ class Fact:
     own: bool = False
     gone: str | None = None
     extends: tuple[str | None, int] | None = None
+    withdraws: str | None = None
     history_end: bool = False
 
 
@@ -110,7 +113,8 @@ def translate(
         changed = str(data["field"])
         told[changed if kind == "ticket.updated" or changed.startswith("custom.") else f"custom.{changed}"] = data["to"]
     extends = _extension(told) if kind == "deadline.extended" else None
-    if kind in ("deadline.extended", "policy.chosen"):
+    withdraws = str(told.get("extension") or "") or None if kind == "extension.withdrawn" else None
+    if kind in _BY_HAND:
         told = {"policy": told.get("policy")} if kind == "policy.chosen" else {}
     elif kind not in _CHOOSERS:
         told = {name: value for name, value in told.items() if name not in _CHOOSING}
@@ -134,6 +138,7 @@ def translate(
         own=own or kind == "own.write",
         gone=_GONE.get(kind),
         extends=extends,
+        withdraws=withdraws,
         history_end=bool(data.get("history_end")) or kind == "history.ended",
     )
 

@@ -103,12 +103,14 @@ class Fold:
             self.gone = fact.gone
         if fact.seen and fact.seen_at is None:
             moved = moved | self._heal(fact.seen)
-        chosen = self._rechoose(moved)
         kind = fact.kind
+        if kind == "ticket.created" and "created_at" not in view:
+            view["created_at"] = at  # nobody said otherwise
+        chosen = self._rechoose(moved)
         view["event"] = kind
         view["actor_role"] = fact.actor_role
-        requester = view.get("requester")
-        view["actor_is_requester"] = fact.actor_id is not None and requester is not None and str(requester) == str(fact.actor_id)
+        actor, requester = fact.actor_id, view.get("requester")
+        view["actor_is_requester"] = actor is not None and requester is not None and (requester == actor or str(requester) == str(actor))
         view["opening"] = fact.opening
         view["public"] = fact.public
         view["reopened"] = was_done and view["status"] not in DONE
@@ -122,7 +124,9 @@ class Fold:
             elif kind in kinds:
                 self._hear(slot, at, fact.key)
         if fact.extends is not None:
-            self._extend(at, *fact.extends)
+            self._extend(at, fact.key, *fact.extends)
+        if fact.withdraws is not None:
+            self._withdraw(at, fact.withdraws)
 
     def heal(self, seen: Mapping[str, Any], at: int, key: str) -> None:
         """The ticket as some delivery showed it at `at`: what differs from what we know was told by a delivery that is lost."""
@@ -268,7 +272,12 @@ class Fold:
         slot.run = None
         self.finished.append(run)
 
-    def _extend(self, at: int, metric: str | None, amount: int) -> None:
+    def _extend(self, at: int, key: str, metric: str | None, amount: int) -> None:
         for slot in self.slots:
             if slot.run is not None and slot.run.state != "stopped" and metric in (None, slot.name):
-                slot.run.extend(at, amount)
+                slot.run.extend(at, key, amount)
+
+    def _withdraw(self, at: int, key: str) -> None:
+        for slot in self.slots:
+            if slot.run is not None and slot.run.state != "stopped":
+                slot.run.withdraw(at, key)

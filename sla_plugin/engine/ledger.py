@@ -71,6 +71,8 @@ def sentence(clock: Clock, title: str) -> str:
         head = f"{title} is on hold: {used} of {format_duration(target)} of {kind} used, {format_duration(max(target - clock.elapsed, 0))} left."
     else:
         head = f"{title} is running: {used} of {format_duration(target)} of {kind} used, {format_duration(max(target - clock.elapsed, 0))} left."
+    if clock.granted:
+        head += f" Of the target {format_duration(clock.granted)} were granted by hand."
     not_counted = []
     if held := sums(rows, ("on_hold",)):
         not_counted.append(f"{format_duration(held)} on hold")

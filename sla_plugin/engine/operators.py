@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
+from sla_plugin.engine.creation_time import TIME_FIELDS, read_time_leaf
 from sla_plugin.errors import InvalidDefinition
 
 Facts = Mapping[str, Any]
@@ -13,6 +14,7 @@ Reason = Callable[[Facts], tuple[bool, str]]  # whether it holds, and why in wor
 
 CUSTOM: Final = "custom."  # fields of the helpdesk's own making: custom.<vendor id>
 _MANY: Final[frozenset[type]] = frozenset((list, tuple, set, frozenset))  # facts that are several values, such as tags
+_FLAGS: Final = {"true": True, "false": False}
 OPERATORS: Final = ("is", "is_not", "in", "not_in", "contains", "not_contains", "is_set", "at_least", "at_most")
 
 
@@ -38,6 +40,9 @@ def compile_leaf(definition: Mapping[str, Any], where: str, fields: Collection[s
         raise InvalidDefinition(f"{where}.field", f"{name!r} is no field name")
     if fields is not None and name not in fields and not name.startswith(CUSTOM):
         raise InvalidDefinition(f"{where}.field", f"no field {name!r}; {did_you_mean(name, sorted(fields))}")
+    if name in TIME_FIELDS:
+        definition = read_time_leaf(definition, where)
+        name = definition["field"]
     operators = [key for key in definition if key != "field"]
     for key in operators:
         if key not in OPERATORS:
@@ -79,6 +84,8 @@ def _textcompile_leaf(name: str, operator: str, wanted: list[Any]) -> Node:
 def _equals(name: str, words: frozenset[str]) -> Test:
     if len(words) == 1:
         (word,) = words
+        if word in _FLAGS:
+            return _flagged(name, word)
 
         def test_one(facts: Facts) -> bool:
             fact = facts.get(name)
@@ -98,6 +105,21 @@ def _equals(name: str, words: frozenset[str]) -> Test:
         if fact is None:
             return False
         return not words.isdisjoint(_all_texts(fact)) if fact.__class__ in _MANY else _text(fact) in words
+
+    return test
+
+
+def _flagged(name: str, word: str) -> Test:
+    """Equal to true or false: nearly always asked of a fact that is one of them."""
+    wanted = _FLAGS[word]
+
+    def test(facts: Facts) -> bool:
+        fact = facts.get(name)
+        if fact is True or fact is False:
+            return fact is wanted
+        if fact is None:
+            return False
+        return word in _all_texts(fact) if fact.__class__ in _MANY else _text(fact) == word
 
     return test
 

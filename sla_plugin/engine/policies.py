@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from sla_plugin.engine.business_time import BusinessTime
 from sla_plugin.engine.conditions import Condition
+from sla_plugin.engine.creation_time import TimeFact, time_facts
 from sla_plugin.engine.metrics.definitions import METRICS, Metric, MetricOptions
 from sla_plugin.engine.policy_definitions import ALWAYS_OPEN, POLICY_FIELDS, Target, priority_word, read_policy, warnings_of
 
@@ -24,7 +25,7 @@ class Policy:
 
     name, description, active [true], default [false], position [100]
     calendar       the name of one [24x7], or {cover: [ours, theirs]}: time counts while both are open (`beside` is theirs)
-    applies_to     a condition over POLICY_FIELDS and custom.<id> [every ticket]
+    applies_to     a condition over POLICY_FIELDS (among them when the ticket was created) and custom.<id> [every ticket]
     targets        metric: 8h, or {P1: 4h, "*": {target: 2d, counts: calendar}}
     warning        percent of the target [80]; critical [95]
     pause_in       statuses in which resolution and pausable update are on hold [waiting_customer]
@@ -51,6 +52,7 @@ class Policy:
     on_breach: tuple[str, ...] | None
     metrics: Mapping[str, Metric]
     beside: str | None = None
+    times: frozenset[TimeFact] = frozenset()  # what applies_to asks of the creation's time
 
     @classmethod
     def from_definition(cls, definition: Mapping[str, Any], where: str) -> "Policy":
@@ -118,26 +120,29 @@ class Book:
     terms: tuple[Terms, ...]
     fields: frozenset[str]  # ticket fields that decide the choice
     metrics: Mapping[str, Metric] = field(compare=False)  # every metric that any policy promises, as it runs where nobody promises it
+    calendars: Mapping[str, BusinessTime] = field(default_factory=dict, compare=False)  # those that conditions name
 
     @classmethod
-    def of(cls, revision: int, since: int, terms: Sequence[Terms]) -> "Book":
-        """A book in matching order: active policies by position and name, defaults last."""
+    def of(cls, revision: int, since: int, terms: Sequence[Terms], calendars: Mapping[str, BusinessTime] | None = None) -> "Book":
+        """A book in matching order: active policies by position and name, defaults last. `calendars`: those that conditions name."""
         ordered = sorted((t for t in terms if t.policy.active), key=lambda t: (t.policy.default, t.policy.position, t.policy.name))
         metrics: dict[str, Metric] = {}
         for t in ordered:
             for name in t.policy.targets:
                 metrics.setdefault(name, _BARE.get(name) or t.policy.metrics[name])
+        fields = frozenset(NAMED_BY).union(*(t.policy.applies_to.fields for t in ordered))
         return cls(
             revision=revision,
             since=since,
             terms=tuple(ordered),
-            fields=frozenset(NAMED_BY).union(*(t.policy.applies_to.fields for t in ordered)),
+            fields=fields | {"created_at"} if any(t.policy.times for t in ordered) else fields,
             metrics=metrics,
+            calendars=calendars or {},
         )
 
     def changed_since(self, before: "Book") -> frozenset[int] | None:
         """The policies whose terms are others than in the book before; None if it may give a ticket another policy than that one did."""
-        if [_choice_of(t.policy) for t in before.terms] != [_choice_of(t.policy) for t in self.terms]:
+        if [before._choice_of(t) for t in before.terms] != [self._choice_of(t) for t in self.terms]:
             return None
         kept = set(map(id, before.terms))
         return frozenset(t.policy_id for t in self.terms if id(t) not in kept)
@@ -148,7 +153,7 @@ class Book:
             if state.get(name) and (named := self._named(state[name])) is not None:
                 return named
         for terms in self.terms:
-            if terms.policy.applies_to.test(state):
+            if terms.policy.applies_to.test(self._facts(terms, state) if terms.policy.times else state):
                 return terms
         return None
 
@@ -164,19 +169,28 @@ class Book:
                 return [*reasons, _reason(named, True, words)]
             reasons.append({"policy": str(wanted), "version": None, "matched": False, "because": f"not: {words}, but no active policy has this name"})
         for terms in self.terms:
-            matched = terms.policy.applies_to.test(state)
-            reasons.append(_reason(terms, matched, terms.policy.applies_to.explain(state)))
+            facts = self._facts(terms, state)
+            matched = terms.policy.applies_to.test(facts)
+            reasons.append(_reason(terms, matched, terms.policy.applies_to.explain(facts)))
             if matched:
                 break
         return reasons
 
+    def _facts(self, terms: Terms, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The ticket with what the policy asks of its creation's time; nothing of it while nobody told when that was."""
+        created_at = state.get("created_at")
+        if not isinstance(created_at, int) or not terms.policy.times:
+            return state
+        return {**state, **time_facts(terms.policy.times, created_at, terms.business_time, self.calendars)}
+
+    def _choice_of(self, terms: Terms) -> tuple[Any, ...]:
+        """What decides which tickets get a policy, beside its place: its condition, and the calendars that this reads."""
+        policy = terms.policy
+        hours = {fact: terms.business_time if fact.calendar is None else self.calendars.get(fact.calendar) for fact in policy.times}
+        return policy.name, policy.default, policy.applies_to.definition, hours
+
     def _named(self, name: Any) -> Terms | None:
         return next((t for t in self.terms if t.policy.name == name), None)
-
-
-def _choice_of(policy: Policy) -> tuple[Any, ...]:
-    """What decides which tickets get a policy, beside its place."""
-    return policy.name, policy.default, policy.applies_to.definition
 
 
 def _reason(terms: Terms, matched: bool, because: str) -> dict[str, Any]:

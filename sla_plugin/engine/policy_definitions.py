@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sla_plugin.engine.conditions import Condition, compile_condition
+from sla_plugin.engine.creation_time import TIME_FIELDS, asked_by
 from sla_plugin.engine.durations import format_duration, parse_duration
 from sla_plugin.engine.facts import PRIORITIES, STATUSES
 from sla_plugin.engine.metrics.definitions import METRICS, Metric, MetricOptions
@@ -18,6 +19,7 @@ POLICY_FIELDS: Final = frozenset(
     {
         *("status", "priority", "type", "category", "channel", "assignee", "group", "tags", "requester", "organization", "subject"),
         *("customer", "vip", "contract_type", "plan", "entity"),
+        *TIME_FIELDS,
     }
 )
 _KEYS: Final = frozenset(
@@ -63,6 +65,10 @@ def read_policy(definition: Mapping[str, Any], where: str) -> dict[str, Any]:
     if on_breach is not None and not (isinstance(on_breach, Sequence) and not isinstance(on_breach, str) and all(isinstance(a, str) for a in on_breach)):
         raise InvalidDefinition(f"{where}.on_breach", "a list of actions, e.g. [raise_priority, comment]")
     calendars = read_calendars(definition.get("calendar"), f"{where}.calendar")
+    applies_to = compile_condition(definition.get("applies_to"), f"{where}.applies_to", POLICY_FIELDS)
+    times = asked_by(applies_to.definition)
+    if calendars[0] == ALWAYS_OPEN and any(fact.calendar is None for fact in times):
+        raise InvalidDefinition(f"{where}.applies_to", "asks when a ticket was created: say by which calendar, e.g. calendar: Support, as the policy has none")
     thresholds = _thresholds(definition, where, (80, 95))
     metrics, by_metric = _metrics(definition, where, thresholds)
     targets = _targets(definition.get("targets"), f"{where}.targets", metrics, by_metric)
@@ -78,7 +84,8 @@ def read_policy(definition: Mapping[str, Any], where: str) -> dict[str, Any]:
         "active": _flag(definition, "active", True, where),
         "default": _flag(definition, "default", False, where),
         "position": position,
-        "applies_to": compile_condition(definition.get("applies_to"), f"{where}.applies_to", POLICY_FIELDS),
+        "applies_to": applies_to,
+        "times": times,
         "calendar": calendars[0],
         "beside": calendars[1],
         "targets": targets,

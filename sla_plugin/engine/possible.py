@@ -1,11 +1,12 @@
 """Whether a condition can ever hold: tried on every combination of the values that its leaves tell apart."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import combinations, product
 from math import prod
 from typing import Any, Final
 
 from sla_plugin.engine.conditions import compile_condition
+from sla_plugin.engine.creation_time import TIME_FIELDS, fact_of, leaves_of, values_of
 from sla_plugin.engine.events import KINDS, ROLES
 from sla_plugin.engine.facts import PRIORITIES, STATUSES
 from sla_plugin.engine.operators import CUSTOM
@@ -31,22 +32,19 @@ def can_hold(definition: Any) -> bool:
         return True
     condition = compile_condition(definition, "condition", None)
     asked: dict[str, list[Mapping[str, Any]]] = {}
-    for leaf in _leaves(definition):
-        asked.setdefault(leaf["field"], []).append(leaf)
-    domains = [_VALUES[name] if name in _VALUES else _told_apart(name, leaves) for name, leaves in asked.items()]
+    for leaf in leaves_of(definition):
+        asked.setdefault(fact_of(leaf).name if leaf["field"] in TIME_FIELDS else leaf["field"], []).append(leaf)
+    domains = [_domain(name, leaves) for name, leaves in asked.items()]
     if prod(len(domain) for domain in domains) > _MOST:
         return True
     return any(condition.test(dict(zip(asked, values, strict=True))) for values in product(*domains))
 
 
-def _leaves(definition: Any) -> Iterator[Mapping[str, Any]]:
-    if "field" in definition:
-        yield definition
-        return
-    for content in definition.values():
-        for part in content if isinstance(content, list | tuple) else [content]:
-            if part:
-                yield from _leaves(part)
+def _domain(name: str, leaves: list[Mapping[str, Any]]) -> tuple[Any, ...]:
+    field = leaves[0]["field"]
+    if field in TIME_FIELDS:
+        return (None, *values_of(field))
+    return _VALUES[name] if name in _VALUES else _told_apart(name, leaves)
 
 
 def _told_apart(name: str, leaves: list[Mapping[str, Any]]) -> tuple[Any, ...]:

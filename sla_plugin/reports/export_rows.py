@@ -156,6 +156,7 @@ def record_data(row: Any, names: Names) -> dict[str, Any]:
         "stopped_at": instant_text(r.stopped_at),
         "finished_at": instant_text(r.finished_at),
         **_duration("target", r.target),
+        **_duration("granted", r.granted),
         **_duration("elapsed", r.elapsed),
         **_duration("elapsed_wall", r.elapsed_wall),
         "met": r.met,

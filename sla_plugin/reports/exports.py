@@ -120,7 +120,7 @@ EXPORTS: Mapping[str, Export] = {
     ),
     "records": Export(
         _columns(
-            f"{_CYCLE} started_at stopped_at finished_at target~ elapsed~ elapsed_wall~ met overrun~ deadline_at breached_at {_TERMS}"
+            f"{_CYCLE} started_at stopped_at finished_at target~ granted~ elapsed~ elapsed_wall~ met overrun~ deadline_at breached_at {_TERMS}"
             " priority type category channel assignee group organization"
         ),
         Record,

@@ -32,7 +32,10 @@ class Standing:
 
 
 def index_terms(books: Sequence[Book]) -> dict[TermsKey, Terms]:
-    """Every set of terms in some books, by the versions that a clock row names."""
+    """Every set of terms in some books, by the versions that a clock row names.
+
+    Of terms that differ in the calendar beside ours only, the newest: an open clock, the only kind whose time still counts, runs under it.
+    """
     return {(t.policy_id, t.policy_version, t.calendar_id, t.calendar_version): t for book in books for t in book.terms}
 
 

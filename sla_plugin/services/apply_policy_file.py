@@ -1,6 +1,6 @@
 """Policy files: calendars and policies as YAML. Everything is checked first; what changed becomes new versions in one revision, the rest stays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,6 +10,7 @@ import yaml
 from sla_plugin.actions.registry import ACTIONS
 from sla_plugin.engine.business_time import NEVER, business_time
 from sla_plugin.engine.calendars import Calendar, cover, year_start
+from sla_plugin.engine.creation_time import asked_by
 from sla_plugin.engine.policies import ALWAYS_OPEN, Policy
 from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.errors import InvalidDefinition
@@ -158,10 +159,8 @@ def compare(file: PolicyFile, stored: Stored) -> Change:
     hours = {**{name: definition for name, (_, definition) in stored.calendars.items()}, **file.calendars}
     for number, (name, definition) in enumerate(file.policies.items()):
         where = f"policies[{number}].calendar"
-        for calendar in read_calendars(definition.get("calendar"), where):
-            if calendar not in (None, ALWAYS_OPEN) and calendar not in hours:
-                known = ", ".join(sorted({ALWAYS_OPEN, *hours}))
-                raise InvalidDefinition(where, f"{name!r} wants a calendar {calendar!r}, which does not exist; there are {known}")
+        _demand(read_calendars(definition.get("calendar"), where), {ALWAYS_OPEN, *hours}, where, name)
+        _demand([fact.calendar for fact in asked_by(definition.get("applies_to"))], hours, f"policies[{number}].applies_to", name)
     calendars = {n: stored.calendars.get(n, (0, {}))[0] + 1 for n, d in file.calendars.items() if stored.calendars.get(n, (0, None))[1] != d}
     policies = {n: stored.policies.get(n, (0, {}))[0] + 1 for n, d in file.policies.items() if stored.policies.get(n, (0, None))[1] != d}
     unchanged = [f"calendar {n}" for n in file.calendars if n not in calendars] + [f"policy {n}" for n in file.policies if n not in policies]
@@ -169,6 +168,14 @@ def compare(file: PolicyFile, stored: Stored) -> Change:
     promised = [Policy.from_definition(d, n) for n, d in in_force.items()]
     _refuse_never_open(file, promised, hours)
     return Change(calendars, policies, unchanged, warnings_of(promised))
+
+
+def _demand(wanted: Iterable[str | None], known: Collection[str], where: str, policy: str) -> None:
+    """Refuse the first calendar that does not exist; None asks for none."""
+    for calendar in wanted:
+        if calendar is not None and calendar not in known:
+            there = ", ".join(sorted({ALWAYS_OPEN, *known}))
+            raise InvalidDefinition(where, f"{policy!r} wants a calendar {calendar!r}, which does not exist; there are {there}")
 
 
 def _refuse_never_open(file: PolicyFile, policies: Sequence[Policy], hours: Mapping[str, dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Explain a ticket: evaluate its stored history again and show, clock by clock, what counted and why; the sum is proved, not claimed."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from sla_plugin.engine.durations import SECOND
@@ -11,6 +12,7 @@ from sla_plugin.errors import ConfigurationError
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.read_books import read_books
+from sla_plugin.services.record_override import KINDS, override_text
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.store.clocks import corrections_of, read_records
 from sla_plugin.store.connections import Connection, get_connection
@@ -69,6 +71,11 @@ def explain_ticket(tx: Transaction, tenant: int, ticket: Ticket, connection: Con
         "events": len(rows),
         "clocks": [_clock(clock, events, calendars, records.get((clock.metric, clock.cycle)) is not None) for clock in verdict.clocks],
         "choice": _choice(promise, verdict),
+        "by_hand": [
+            {"event": r.event_key, "decided_at": r.occurred_at, "what": override_text(r.kind, r.data["values"]), "actor": r.actor_id, **r.data["values"]}
+            for r in sorted(rows, key=attrgetter("occurred_at", "id"))
+            if r.kind in KINDS
+        ],
         "corrections": [
             {
                 "metric": c.metric,
@@ -136,6 +143,8 @@ def _clock(clock: Clock, events: Mapping[str, Any], calendars: Mapping[int, str]
         "counted_until_at": clock.counted_at,
         "target": None if clock.target is None else clock.target // SECOND,
         "target_us": clock.target,
+        "granted_us": clock.granted,
+        "extensions": [{"event": key, "by_us": amount} for key, amount in clock.grants.items()],
         "elapsed": clock.elapsed // SECOND,
         "elapsed_us": clock.elapsed,
         "met": None if clock.phase in ("pending", "running", "on_hold", "cancelled") and clock.breached_at is None else clock.breached_at is None,
@@ -191,6 +200,8 @@ def _cause(key: str, events: Mapping[str, Any]) -> str:
         said += f" {_word(data['from'])} to {_word(data['to'])}" if data.get("from") is not None else f" to {_word(data['to'])}"
     elif "status" in (data.get("values") or {}):
         said += f" status {_word(data['values']['status'])}"
+    if row.kind in KINDS:
+        return f"{override_text(row.kind, data['values'])} by {row.actor_id}"
     if row.actor_role != "unknown":
         said += f" by {row.actor_role}" + (f" {row.actor_id}" if row.actor_id else "")
     return said

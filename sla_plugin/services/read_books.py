@@ -56,7 +56,8 @@ def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]
             if key not in made:
                 made[key] = Terms(version.policy_id, version.version, policy, ours[0], ours[1], compiled[ours, theirs], theirs[0], theirs[1])
             terms.append(made[key])
-        books.append(Book.of(revision, since, terms))
+        asked = {fact.calendar for t in terms for fact in t.policy.times} & set(by_calendar)
+        books.append(Book.of(revision, since, terms, {name: business_time(_open_hours([by_calendar[name].definition])) for name in asked if name is not None}))
     return books
 
 

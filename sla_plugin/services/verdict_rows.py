@@ -112,6 +112,7 @@ def record_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock, now:
         "stopped_at": stopped,
         "finished_at": clock.finished_at,
         "target": target,
+        "granted": clock.granted,
         "elapsed": clock.elapsed,
         "elapsed_wall": stopped - clock.started_at,
         "met": clock.breached_at is None,

@@ -58,6 +58,7 @@ class Record(TenantRow, Base):
     stopped_at: Mapped[int]
     finished_at: Mapped[int]
     target: Mapped[int]
+    granted: Mapped[int] = mapped_column(default=0)  # how much of the target was granted by hand
     elapsed: Mapped[int]
     elapsed_wall: Mapped[int]
     met: Mapped[bool]

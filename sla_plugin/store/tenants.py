@@ -15,6 +15,7 @@ class Tenant(Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
     book_revision: Mapped[int] = mapped_column(default=0)
+    strict: Mapped[bool] = mapped_column(default=False)  # nobody overrides a policy or a deadline by hand
     created_at: Mapped[int]
 
 
@@ -41,6 +42,16 @@ def tenant_name(tx: Transaction, tenant: int) -> str:
 def book_revision(tx: Transaction, tenant: int) -> int:
     """The current revision of the tenant's policies and calendars."""
     return tx.scalars(select(Tenant.book_revision).where(Tenant.id == tenant)).one()
+
+
+def is_strict(tx: Transaction, tenant: int) -> bool:
+    """Whether the tenant's strict mode is on."""
+    return tx.scalars(select(Tenant.strict).where(Tenant.id == tenant)).one()
+
+
+def set_strict(tx: Transaction, tenant: int, strict: bool) -> None:
+    """Turn strict mode on or off."""
+    tx.execute(update(Tenant).where(Tenant.id == tenant).values(strict=strict))
 
 
 def next_book_revision(tx: Transaction, tenant: int) -> int:

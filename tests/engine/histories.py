@@ -52,7 +52,7 @@ def book(*of: Terms, since: int = 0, revision: int = 1) -> Book:
 
 def fact(kind: str, minute: float, key: str = "", **told: Any) -> Fact:
     """A fact `minute` minutes after START; other words set fields of the ticket."""
-    known = {"actor_id", "actor_role", "public", "opening", "own", "gone", "seen", "seen_at", "sequence", "extends", "added", "removed"}
+    known = {"actor_id", "actor_role", "public", "opening", "own", "gone", "seen", "seen_at", "sequence", "extends", "withdraws", "added", "removed"}
     fields = {name: value for name, value in told.items() if name in known}
     return Fact(
         key or f"{kind}@{minute}{sorted(told.items())}", kind, START + round(minute * MINUTE), sets={k: v for k, v in told.items() if k not in known}, **fields
@@ -106,6 +106,7 @@ _changes = strategies.one_of(
     strategies.sampled_from(["a1", "a2", None]).map(lambda w: ("assignee", w)),
     strategies.sampled_from(["answer", "question", "note", "bot", "deleted", "restored"]).map(lambda w: ("event", w)),
     strategies.integers(1, 300).map(lambda n: ("extend", n)),
+    strategies.integers(0, 8).map(lambda n: ("withdraw", n)),  # the extension of the n-th change, if it was one
 )
 
 
@@ -113,6 +114,8 @@ def _made(number: int, minute: int, what: str, value: Any) -> Fact:
     key = f"f{number}"
     if what == "extend":
         return fact("deadline.extended", minute, key, extends=("resolution" if value % 2 else None, value * MINUTE))
+    if what == "withdraw":
+        return fact("extension.withdrawn", minute, key, withdraws=f"f{value}")
     if what != "event":
         return fact(f"{what}.changed", minute, key, **{what: value})
     if value in ("deleted", "restored"):

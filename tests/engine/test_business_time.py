@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sla_plugin.engine.business_time import ALWAYS, FIRST, LAST, NEVER, AroundTheClock, BusinessTime, Segment, business_time, elapsed_across
+from sla_plugin.engine.business_time import ALWAYS, FIRST, LAST, NEVER, AroundTheClock, BusinessTime, Segment, business_time
 from sla_plugin.engine.calendars import EPOCH, MICROSECOND, Calendar, cover, year_start
 from sla_plugin.engine.durations import DAY, HOUR, MINUTE, SECOND
 
@@ -73,6 +73,22 @@ def test_subtract(instant: str, amount: int, before: str) -> None:
 def test_next_open(instant: str, opens: str, is_open: bool) -> None:
     assert hours().next_open(at(instant)) == at(opens)
     assert hours().is_open(at(instant)) is is_open
+
+
+@given(
+    start=st.integers(at("2025-12-29T00:00") // MINUTE, at("2026-01-12T00:00") // MINUTE).map(lambda n: n * MINUTE),
+    amounts=st.lists(st.one_of(st.integers(1, 40 * HOUR), st.integers(1, 160).map(lambda n: n * 15 * MINUTE)), min_size=3, max_size=3).map(sorted),
+)
+@pytest.mark.parametrize("time", [hours(), hours({"mon": ["09:00-12:00", "12:00-13:00"], "thu": ["22:00-06:00"]}), ALWAYS], ids=["office", "few", "always"])
+def test_thresholds_are_what_add_says(time: BusinessTime, start: int, amounts: list[int]) -> None:
+    warning, critical, amount = (time.add(start, each) for each in amounts)
+    assert time.thresholds(start, *amounts) == (warning, critical, amount, time.next_open(amount))
+
+
+def test_thresholds_at_the_ends_of_what_is_known() -> None:
+    for start in (FIRST - DAY, LAST - DAY, LAST + DAY):
+        warning, critical, amount = (hours().add(start, each) for each in (MINUTE, HOUR, 400 * DAY))
+        assert hours().thresholds(start, MINUTE, HOUR, 400 * DAY) == (warning, critical, amount, hours().next_open(amount))
 
 
 def test_between_is_zero_backwards_and_when_closed() -> None:
@@ -207,14 +223,6 @@ def test_segments_of_a_cover_name_the_holidays_of_both() -> None:
 
 
 # --- pieces ----------------------------------------------------------------------------------------------------------
-def test_elapsed_across_counts_each_calendar_in_turn() -> None:
-    office, start = hours(), at("2026-01-02T16:00")
-    change, end = at("2026-01-03T00:00"), at("2026-01-05T10:00")
-    assert elapsed_across([(start, office), (change, ALWAYS)], end) == HOUR + 58 * HOUR
-    assert elapsed_across([(start, office), (change, ALWAYS)], change - 1) == HOUR
-    assert elapsed_across([(start, office), (change, office)], end) == office.between(start, end)
-
-
 def test_equal_calendars_compile_once() -> None:
     assert hours() is hours()
     assert hours() is not hours(time_zone="Europe/Berlin")

@@ -10,7 +10,7 @@ from sla_plugin.engine.cases import OPS, main, run_case
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 CASES: list[dict[str, Any]] = json.loads((GOLDEN / "clock_cases.json").read_text(encoding="utf-8"))
-OURS: list[dict[str, Any]] = json.loads((GOLDEN / "more_cases.json").read_text(encoding="utf-8"))
+OURS: list[dict[str, Any]] = [case for name in ("more_cases", "own_cases") for case in json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))]
 ELAPSED = next(case for case in CASES if case["op"] == "elapsed")
 
 

@@ -2,16 +2,20 @@
 
 import json
 import random
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import assume, given, settings, strategies
 
 from sla_plugin.engine.business_time import NEVER
 from sla_plugin.engine.checkpoints import Checkpoint
-from sla_plugin.engine.evaluate import evaluate, make_checkpoint
+from sla_plugin.engine.evaluate import Verdict, evaluate, make_checkpoint
 from sla_plugin.engine.facts import Fact
 from sla_plugin.engine.ledger import ledger, sentence
-from sla_plugin.engine.policies import Book
+from sla_plugin.engine.metrics.definitions import Metric
+from sla_plugin.engine.metrics.waking import Waking
+from sla_plugin.engine.policies import Book, Terms
 from tests.engine.histories import OFFICE, answer, at, book, book_lists, clocks_of, created, histories, instants, status, terms
 
 law = settings(max_examples=150, deadline=None)
@@ -37,6 +41,31 @@ def test_a_fact_told_in_parts_says_the_same(history: list[Fact], books: list[Boo
         return [(c.metric, c.cycle, c.phase, c.elapsed, c.deadline_at, c.passed, c.owner) for c in evaluate(facts, books, as_of).clocks]
 
     assert said([*history, whole]) == said([*history, *parts])
+
+
+def looked_at_always(books: list[Book]) -> list[Book]:
+    """The same books with metrics that look at every fact, whatever it is."""
+    everything = Waking(frozenset(), frozenset(), always=True)
+
+    def awake(metric: Metric) -> Metric:
+        found = copy(metric)
+        object.__setattr__(found, "starts_on", everything)
+        object.__setattr__(found, "moves_on", everything)
+        return found
+
+    def of(terms: Terms) -> Terms:
+        return replace(terms, policy=replace(terms.policy, metrics={name: awake(metric) for name, metric in terms.policy.metrics.items()}))
+
+    return [replace(b, terms=tuple(map(of, b.terms)), metrics={name: awake(metric) for name, metric in b.metrics.items()}) for b in books]
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants)
+def test_looking_only_where_woken_is_looking_at_everything(history: list[Fact], books: list[Book], as_of: int) -> None:
+    def said(verdict: Verdict) -> list[dict[str, Any]]:
+        return [{**shown, "terms": None, "spans": [span._replace(terms=None) for span in shown["spans"]]} for shown in clocks_of(verdict)]
+
+    assert said(evaluate(history, books, as_of)) == said(evaluate(history, looked_at_always(books), as_of))
 
 
 @law

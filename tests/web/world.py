@@ -101,6 +101,7 @@ def empty_world(settings: Settings) -> World:
         world.tenant = add_tenant(tx, "Acme Support", at("2026-10-01T08:00:00"))
         add_person(tx, world.tenant, "kim@example.com", "Kim Lee", "admin", password, NOW, one_time=False)
         add_person(tx, world.tenant, "ula@example.com", "Ula Audit", "auditor", password, NOW, one_time=False)
+        add_person(tx, world.tenant, "andi@example.com", "Andi Agent", "agent", password, NOW, one_time=False)
     return world
 
 

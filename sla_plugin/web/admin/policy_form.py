@@ -68,7 +68,7 @@ def _conditions_to_form(definition: Any, form: MultiDict[str, str]) -> None:
     group, leaves = "all", [definition] if definition else []
     if isinstance(definition, Mapping) and len(definition) == 1 and next(iter(definition)) in GROUPS:
         ((group, leaves),) = definition.items()
-    if isinstance(leaves, list) and all(isinstance(leaf, Mapping) and "field" in leaf for leaf in leaves):
+    if isinstance(leaves, list) and all(isinstance(leaf, Mapping) and "field" in leaf and "calendar" not in leaf for leaf in leaves):
         form["conditions"], form["group"] = "rows", group
         for leaf in leaves:
             operator = next((o for o in OPERATORS if o in leaf), "is")

@@ -1,25 +1,35 @@
 """Tickets: the list, and one ticket with the reason for every second of its clocks."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Blueprint, abort, request
+from flask import Blueprint, abort, flash, redirect, request, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
 
 from sla_plugin.engine.durations import MINUTE
 from sla_plugin.engine.evaluate import Clock
 from sla_plugin.engine.ledger import ledger, sentence
+from sla_plugin.errors import InvalidDefinition
 from sla_plugin.reports import queries
 from sla_plugin.reports.clock_picture import clock_picture
 from sla_plugin.reports.standing import state_word
+from sla_plugin.services.choose_policy import choose_policy
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
+from sla_plugin.services.extend_deadline import extend_deadline
 from sla_plugin.services.read_books import read_books
+from sla_plugin.services.record_override import KINDS, Override, override_text
+from sla_plugin.services.withdraw_extension import withdraw_extension
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.store.clocks import corrections_of
 from sla_plugin.store.connections import get_connection, list_connections
 from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import read_histories
+from sla_plugin.store.tenants import is_strict
 from sla_plugin.store.tickets import get_promise, get_ticket
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
 from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.policy_form import sentence as sentence_of
 from sla_plugin.web.formats import instant
 
 TABS = (
@@ -67,43 +77,92 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @pages.get("/tickets/<int(max=9223372036854775807):ticket_id>")
     def show(ticket_id: int) -> str:
         """One ticket: where it stands, and why."""
-        tenant, now = viewer().tenant, viewer().now
-        with runtime.database.reading() as tx:
-            ticket = get_ticket(tx, tenant, ticket_id)
-            promise = get_promise(tx, tenant, ticket.promise_id) if ticket is not None else None
-            connection = get_connection(tx, tenant, ticket.connection_id) if ticket is not None else None
-            if ticket is None or promise is None or connection is None:
-                abort(404, "There is no such ticket here.")
-            rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
-            as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
-            verdict = verdict_of(promise, rows, read_books(tx, tenant), runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
-            events = queries.events_of(tx, tenant, promise.id)
-            commands = queries.list_commands(tx, tenant, promise=promise.id, limit=100).rows
-            corrections = corrections_of(tx, tenant, promise.id)
-            alerts = alerts_of(tx, tenant, promise.id)
-        by_key = {e.event_key: e for e in events}
-        blocks = [_block(clock, events, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
-        soon = any(b["clock"].deadline_at is not None and 0 <= b["clock"].deadline_at - now < 10 * MINUTE for b in blocks if b["open"])
-        choice = (promise.choice or {}).get("reasons") or (verdict.book.why(verdict.state) if verdict.book is not None else [])
-        return render(
-            "ticket.html",
-            ticket=ticket,
-            connection=connection,
-            promise=promise,
-            blocks=blocks,
-            events=events[:_EVENTS],
-            hidden=max(len(events) - _EVENTS, 0),
-            by_key=by_key,
-            commands=commands,
-            corrections=corrections,
-            alerts=alerts,
-            choice=choice,
-            metrics=METRIC_TITLES,
-            as_of=as_of,
-            poll=3 if soon else 30,
-        )
+        return _page(runtime, ticket_id, MultiDict(), {})[0]
+
+    def decide(ticket_id: int, service: Callable[..., Override], said: str, **asked: Any) -> Response | tuple[str, int]:
+        """Commit what somebody decided by hand; what cannot be is said beside its field, and nothing typed is lost."""
+        if viewer().person.role not in ("admin", "agent"):
+            abort(403, "Auditors look and change nothing.")
+        try:
+            with runtime.database.transaction() as tx:
+                ticket = get_ticket(tx, viewer().tenant, ticket_id)
+                if ticket is None:
+                    abort(404, "There is no such ticket here.")
+                reason = request.form.get("reason", "")
+                done = service(tx, viewer().tenant, ticket, **asked, reason=reason, now=viewer().now, actor=viewer().actor, outside=runtime.outside)
+        except InvalidDefinition as problem:
+            return _page(runtime, ticket_id, request.form, {problem.field: sentence_of(problem.problem)})
+        flash("Strict mode: no exceptions. Nothing has changed; the attempt is on record." if done.refused else said, "warning" if done.refused else "message")
+        return redirect(url_for("tickets.show", ticket_id=ticket_id))
+
+    @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/extend")
+    def extend(ticket_id: int) -> Response | tuple[str, int]:
+        """Extend the deadline of one clock."""
+        form = request.form
+        return decide(ticket_id, extend_deadline, "Extended.", metric=form.get("metric", ""), by=form.get("by", "").strip())
+
+    @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/withdraw")
+    def withdraw(ticket_id: int) -> Response | tuple[str, int]:
+        """Take an extension back."""
+        return decide(ticket_id, withdraw_extension, "Taken back.", extension=request.form.get("extension", ""))
+
+    @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/choose-policy")
+    def choose(ticket_id: int) -> Response | tuple[str, int]:
+        """Choose the policy, or leave it to the conditions."""
+        return decide(ticket_id, choose_policy, "Chosen.", policy=request.form.get("policy") or None)
 
     return pages
+
+
+def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: Mapping[str, str]) -> tuple[str, int]:
+    """The page of one ticket; with `errors` the form that somebody sent again, as 422."""
+    tenant, now = viewer().tenant, viewer().now
+    with runtime.database.reading() as tx:
+        ticket = get_ticket(tx, tenant, ticket_id)
+        promise = get_promise(tx, tenant, ticket.promise_id) if ticket is not None else None
+        connection = get_connection(tx, tenant, ticket.connection_id) if ticket is not None else None
+        if ticket is None or promise is None or connection is None:
+            abort(404, "There is no such ticket here.")
+        rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
+        as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
+        verdict = verdict_of(promise, rows, read_books(tx, tenant), runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
+        events = queries.events_of(tx, tenant, promise.id)
+        commands = queries.list_commands(tx, tenant, promise=promise.id, limit=100).rows
+        corrections = corrections_of(tx, tenant, promise.id)
+        alerts = alerts_of(tx, tenant, promise.id)
+        strict = is_strict(tx, tenant)
+    by_key = {e.event_key: e for e in events}
+    blocks = [_block(clock, events, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
+    soon = any(b["clock"].deadline_at is not None and 0 <= b["clock"].deadline_at - now < 10 * MINUTE for b in blocks if b["open"])
+    choice = (promise.choice or {}).get("reasons") or (verdict.book.why(verdict.state) if verdict.book is not None else [])
+    text = render(
+        "ticket.html",
+        ticket=ticket,
+        connection=connection,
+        promise=promise,
+        blocks=blocks,
+        events=events[:_EVENTS],
+        hidden=max(len(events) - _EVENTS, 0),
+        by_key=by_key,
+        commands=commands,
+        corrections=corrections,
+        alerts=alerts,
+        choice=choice,
+        metrics=METRIC_TITLES,
+        as_of=as_of,
+        poll=3 if soon else 30,
+        form=form,
+        errors=errors,
+        strict=strict,
+        may_decide=viewer().person.role in ("admin", "agent") and not promise.history,
+        by_hand=[e for e in events if e.kind in KINDS],
+        hand_kinds=KINDS,
+        override_text=override_text,
+        open_metrics=[(b["clock"].metric, b["title"]) for b in blocks if b["open"]],
+        policy_choices=[(name, name) for name in sorted(t.policy.name for t in verdict.book.terms)] if verdict.book is not None else [],
+        chosen=verdict.state.get("policy"),
+    )
+    return text, 422 if errors else 200
 
 
 def _urgency(clock: Clock) -> tuple[int, int]:
