@@ -35,6 +35,7 @@ KINDS = frozenset(
         "history.ended",
         "deadline.extended",  # by hand: values hold `metric` (none: every clock), `by` (microseconds) and `reason`
         "policy.chosen",  # by hand: values hold `policy` (none: back to the conditions) and `reason`
+        "escalation.requested",  # somebody asks a person to look: moves no clock
         "own.write",  # what we wrote ourselves: updates the mirror, never moves a clock
     }
 )

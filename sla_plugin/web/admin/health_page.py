@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from sla_plugin.engine.durations import DAY
 from sla_plugin.reports import queries
+from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
 from sla_plugin.web.admin.overview import machine_lines, part_health
 
@@ -13,6 +14,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("health_page", runtime)
 
     @pages.get("/health-page")
+    @needs("health.read")
     def show() -> str:
         """Every part, the queues, the connections."""
         tenant, now = viewer().tenant, viewer().now

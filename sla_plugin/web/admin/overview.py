@@ -7,7 +7,8 @@ from flask import Blueprint, request
 
 from sla_plugin.engine.durations import DAY, MINUTE, SECOND, format_duration
 from sla_plugin.reports import queries
-from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.clock_rows import ALERT_TITLES, clock_cells
 from sla_plugin.web.admin.frame import PartHealth, Runtime, page_blueprint, render, viewer
 
 _NEXT = 20
@@ -19,6 +20,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("overview", runtime)
 
     @pages.get("/sla")
+    @needs("overview.read")
     def show() -> str:
         """Counters, next deadlines, alerts, the machine."""
         tenant, now = viewer().tenant, viewer().now
@@ -48,7 +50,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             unreadable=unreadable.get("unreadable", 0) + unreadable.get("failed", 0),
             machine=machine_lines(runtime, now, waiting, oldest),
             setup=setup,
-            metrics=METRIC_TITLES,
+            metrics=ALERT_TITLES,
             poll=3 if next_at is not None and next_at - now < 10 * MINUTE else 30,
             fragment=request.args.get("fragment"),
         )

@@ -2,24 +2,29 @@
 
 from typing import Any
 
-from flask import Blueprint, abort, request
+from flask import Blueprint, abort, flash, redirect, request, url_for
+from werkzeug.wrappers import Response
 
 from sla_plugin.engine.durations import MINUTE
 from sla_plugin.engine.evaluate import Clock
 from sla_plugin.engine.ledger import ledger, sentence
+from sla_plugin.errors import InvalidDefinition
 from sla_plugin.reports import queries
 from sla_plugin.reports.clock_picture import clock_picture
 from sla_plugin.reports.standing import state_word
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
 from sla_plugin.services.read_books import read_books
+from sla_plugin.services.request_escalation import METRIC, request_escalation
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.store.clocks import corrections_of
 from sla_plugin.store.connections import get_connection, list_connections
 from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import read_histories
 from sla_plugin.store.tickets import get_ticket
-from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.clock_rows import ALERT_TITLES, METRIC_TITLES, clock_cells
 from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.policy_form import sentence as sentence_of
 from sla_plugin.web.formats import instant
 
 TABS = (
@@ -39,6 +44,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("tickets", runtime)
 
     @pages.get("/tickets")
+    @needs("tickets.read")
     def listing() -> str:
         """Tickets by their tightest clock, filtered and paged."""
         tenant, now = viewer().tenant, viewer().now
@@ -65,45 +71,69 @@ def blueprint(runtime: Runtime) -> Blueprint:
         )
 
     @pages.get("/tickets/<int(max=9223372036854775807):ticket_id>")
+    @needs("tickets.read")
     def show(ticket_id: int) -> str:
         """One ticket: where it stands, and why."""
-        tenant, now = viewer().tenant, viewer().now
-        with runtime.database.reading() as tx:
-            ticket = get_ticket(tx, tenant, ticket_id)
-            promise = queries.promise_of(tx, tenant, ticket.promise_id) if ticket is not None else None
-            connection = get_connection(tx, tenant, ticket.connection_id) if ticket is not None else None
-            if ticket is None or promise is None or connection is None:
-                abort(404, "There is no such ticket here.")
-            rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
-            as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
-            verdict = verdict_of(promise, rows, read_books(tx, tenant), runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
-            events = queries.events_of(tx, tenant, promise.id)
-            commands = queries.list_commands(tx, tenant, promise=promise.id, limit=100).rows
-            corrections = corrections_of(tx, tenant, promise.id)
-            alerts = alerts_of(tx, tenant, promise.id)
-        by_key = {e.event_key: e for e in events}
-        blocks = [_block(clock, events, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
-        soon = any(b["clock"].deadline_at is not None and 0 <= b["clock"].deadline_at - now < 10 * MINUTE for b in blocks if b["open"])
-        choice = (promise.choice or {}).get("reasons") or (verdict.book.why(verdict.state) if verdict.book is not None else [])
-        return render(
-            "ticket.html",
-            ticket=ticket,
-            connection=connection,
-            promise=promise,
-            blocks=blocks,
-            events=events[:_EVENTS],
-            hidden=max(len(events) - _EVENTS, 0),
-            by_key=by_key,
-            commands=commands,
-            corrections=corrections,
-            alerts=alerts,
-            choice=choice,
-            metrics=METRIC_TITLES,
-            as_of=as_of,
-            poll=3 if soon else 30,
-        )
+        return _page(runtime, ticket_id, {})
+
+    @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/escalate")
+    @needs("tickets.escalate")
+    def escalate(ticket_id: int) -> Response | tuple[str, int]:
+        """Ask to escalate, with a reason."""
+        try:
+            with runtime.database.transaction() as tx:
+                ticket = get_ticket(tx, viewer().tenant, ticket_id)
+                if ticket is None:
+                    abort(404, "There is no such ticket here.")
+                request_escalation(tx, viewer().tenant, ticket, request.form.get("reason", ""), viewer().now, viewer().actor)
+        except InvalidDefinition as problem:
+            return _page(runtime, ticket_id, {"reason": sentence_of(problem.problem)}), 422
+        flash("The agents are alerted.")
+        return redirect(url_for("tickets.show", ticket_id=ticket_id))
 
     return pages
+
+
+def _page(runtime: Runtime, ticket_id: int, errors: dict[str, str]) -> str:
+    tenant, now = viewer().tenant, viewer().now
+    with runtime.database.reading() as tx:
+        ticket = get_ticket(tx, tenant, ticket_id)
+        promise = queries.promise_of(tx, tenant, ticket.promise_id) if ticket is not None else None
+        connection = get_connection(tx, tenant, ticket.connection_id) if ticket is not None else None
+        if ticket is None or promise is None or connection is None:
+            abort(404, "There is no such ticket here.")
+        rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
+        as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
+        verdict = verdict_of(promise, rows, read_books(tx, tenant), runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
+        events = queries.events_of(tx, tenant, promise.id)
+        commands = queries.list_commands(tx, tenant, promise=promise.id, limit=100).rows
+        corrections = corrections_of(tx, tenant, promise.id)
+        alerts = alerts_of(tx, tenant, promise.id)
+    by_key = {e.event_key: e for e in events}
+    blocks = [_block(clock, events, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
+    requests = [a for a in alerts if a.metric == METRIC]
+    soon = any(b["clock"].deadline_at is not None and 0 <= b["clock"].deadline_at - now < 10 * MINUTE for b in blocks if b["open"])
+    choice = (promise.choice or {}).get("reasons") or (verdict.book.why(verdict.state) if verdict.book is not None else [])
+    return render(
+        "ticket.html",
+        ticket=ticket,
+        connection=connection,
+        promise=promise,
+        blocks=blocks,
+        events=events[:_EVENTS],
+        hidden=max(len(events) - _EVENTS, 0),
+        by_key=by_key,
+        commands=commands,
+        corrections=corrections,
+        alerts=alerts,
+        choice=choice,
+        metrics=ALERT_TITLES,
+        as_of=as_of,
+        poll=3 if soon else 30,
+        errors=errors,
+        requests=requests,
+        waits=any(a.acknowledged_at is None for a in requests),
+    )
 
 
 def _urgency(clock: Clock) -> tuple[int, int]:
