@@ -37,6 +37,7 @@ KINDS = frozenset(
         "extension.withdrawn",  # by hand: values hold `extension` (the key of the event that granted it) and `reason`
         "policy.chosen",  # by hand: values hold `policy` (none: back to the conditions) and `reason`
         "override.refused",  # by hand, in strict mode: values hold what was `asked` (a kind), and what it said; moves nothing
+        "escalation.requested",  # somebody asks a person to look: moves no clock
         "own.write",  # what we wrote ourselves: updates the mirror, never moves a clock
     }
 )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Index, String, UniqueConstraint, insert, select, text
+from sqlalchemy import Index, String, UniqueConstraint, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.db import Base, TenantRow, Transaction
@@ -29,6 +29,15 @@ class AuditEntry(TenantRow, Base):
     chain: Mapped[str] = mapped_column(String(64))
 
 
+class AuditHead(Base):
+    """The last entry of a tenant's chain, kept apart: a tail that was cut off does not fit it. Writers of one tenant queue on this row."""
+
+    __tablename__ = "audit_head"
+    tenant_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]
+    chain: Mapped[str] = mapped_column(String(64))
+
+
 def content_digest(salt: str, changes: Mapping[str, Any]) -> str:
     """sha256 of the salt and the canonical JSON of the changes."""
     return hashlib.sha256((salt + json.dumps(changes, sort_keys=True, separators=(",", ":"))).encode()).hexdigest()
@@ -41,12 +50,12 @@ def chain_digest(previous: str, number: int, at: int, actor: str, what: str, dig
 
 def append_audit(tx: Transaction, tenant: int, now: int, actor: str, what: str, changes: Mapping[str, Any]) -> None:
     """Append one entry; writers of one tenant queue here, so call it last in a transaction."""
-    if tx.is_postgres:
-        tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": tenant})
-    last = tx.execute(select(AuditEntry.number, AuditEntry.chain).where(AuditEntry.tenant_id == tenant).order_by(AuditEntry.number.desc()).limit(1)).first()
-    number, previous = (last.number + 1, last.chain) if last else (1, "")
+    head = select(AuditHead.number, AuditHead.chain).where(AuditHead.tenant_id == tenant)
+    last = tx.execute(head.with_for_update() if tx.is_postgres else head).one()
+    number, previous = last.number + 1, last.chain
     salt = os.urandom(16).hex()
     digest = content_digest(salt, changes)
+    chain = chain_digest(previous, number, now, actor[:200], what[:100], digest)
     tx.execute(
         insert(AuditEntry).values(
             tenant_id=tenant,
@@ -59,6 +68,7 @@ def append_audit(tx: Transaction, tenant: int, now: int, actor: str, what: str, 
             salt=salt,
             digest=digest,
             previous=previous,
-            chain=chain_digest(previous, number, now, actor[:200], what[:100], digest),
+            chain=chain,
         )
     )
+    tx.execute(update(AuditHead).where(AuditHead.tenant_id == tenant).values(number=number, chain=chain))

@@ -32,6 +32,7 @@ class Connection(TenantRow, Base):
     facts: Mapped[dict[str, Any]]  # what the last credential check proved
     checked_at: Mapped[int | None]
     created_at: Mapped[int]
+    entity_id: Mapped[int | None]  # the brand it serves
     version: Mapped[int] = mapped_column(default=1)
 
 

@@ -1,6 +1,6 @@
 """People who sign in."""
 
-from sqlalchemy import String, UniqueConstraint, insert, select, update
+from sqlalchemy import Index, String, UniqueConstraint, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.db import Base, TenantRow, Transaction
@@ -11,7 +11,10 @@ class Person(TenantRow, Base):
     """A person; `stamp` changes with the password and ends every session begun before."""
 
     __tablename__ = "person"
-    __table_args__ = (UniqueConstraint("email"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "email"),
+        Index("ix_person_email", "email"),
+    )
     email: Mapped[str] = mapped_column(String(320))
     name: Mapped[str] = mapped_column(String(200))
     role: Mapped[str] = mapped_column(String(10))
@@ -21,6 +24,7 @@ class Person(TenantRow, Base):
     failures: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[int | None]
     created_at: Mapped[int]
+    disabled_at: Mapped[int | None]
 
 
 def add_person(tx: Transaction, tenant: int, email: str, name: str, role: str, password_hash: str, now: int, *, one_time: bool) -> int:

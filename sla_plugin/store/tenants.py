@@ -3,6 +3,7 @@
 from sqlalchemy import String, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sla_plugin.store.audit import AuditHead
 from sla_plugin.store.db import Base, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -23,6 +24,7 @@ def add_tenant(tx: Transaction, name: str, now: int) -> int:
     """A new tenant; returns its id."""
     tenant = new_id()
     tx.execute(insert(Tenant).values(id=tenant, name=name, time_zone="UTC", book_revision=0, created_at=now))
+    tx.execute(insert(AuditHead).values(tenant_id=tenant, number=0, chain=""))
     return tenant
 
 

@@ -49,7 +49,11 @@ class Ticket(TenantRow, Base):
     """The mirror of a helpdesk ticket. Words are ours in `status` and `priority`, the helpdesk's in `status_word` and `priority_word`."""
 
     __tablename__ = "ticket"
-    __table_args__ = (UniqueConstraint("tenant_id", "connection_id", "external_id"), Index("ix_ticket_promise", "tenant_id", "promise_id"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "connection_id", "external_id"),
+        Index("ix_ticket_promise", "tenant_id", "promise_id"),
+        Index("ix_ticket_requester", "tenant_id", "requester"),
+    )
     connection_id: Mapped[int]
     external_id: Mapped[str] = mapped_column(String(200))
     promise_id: Mapped[int]

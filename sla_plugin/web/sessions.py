@@ -4,6 +4,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from sla_plugin.permissions import Actor, allowed
 from sla_plugin.services.passwords import hash_password, one_time_password, password_fits
 from sla_plugin.store.db import Database, Transaction
 from sla_plugin.store.people import Person, find_person, get_person, note_sign_in, set_password
@@ -56,6 +57,11 @@ def signed_in(tx: Transaction, session: MutableMapping[str, Any]) -> Person | No
         return None
     found = get_person(tx, tenant, person)
     return found if found is not None and found.stamp == stamp else None
+
+
+def actor_of(person: Person) -> Actor:
+    """The person as an actor with all that their role may do."""
+    return Actor(person.tenant_id, person.id, f"{person.name} <{person.email}>", person.role, allowed(person.role))
 
 
 def password_problem(password: str, again: str, person: Person) -> str | None:

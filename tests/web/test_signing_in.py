@@ -28,7 +28,7 @@ def test_next_never_leads_elsewhere(small_world: World, elsewhere: str) -> None:
     browser = browser_of(small_world, None)
     browser.get("/login")
     form = {"csrf_token": browser.token, "email": "kim@example.com", "password": PASSWORD, "next": elsewhere}
-    assert browser.client.post("/login", data=form).location == "/sla"
+    assert browser.client.post("/login", data=form).location == "/"
 
 
 def test_ten_failures_lock_for_a_quarter_of_an_hour(small_world: World) -> None:
@@ -106,5 +106,6 @@ def test_an_auditor_sees_and_changes_nothing(small_world: World) -> None:
     assert "New policy" not in browser.get("/policies")
     browser.get("/policies/new", 403)
     browser.get("/connections/new", 403)
+    browser.get("/portal", 404)
     browser.get("/me")
     browser.post("/outbox/retry", 403)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
+
 from connectors.generic.connector import GenericConnector
 from connectors.zendesk.connector import ZendeskConnector
 from sla_plugin.app import Runtime, build
@@ -17,6 +19,8 @@ from sla_plugin.settings import Settings
 from sla_plugin.store.connections import add_connection, note_state
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
 from sla_plugin.store.people import add_person
+from sla_plugin.store.requesters import bind_requester
+from sla_plugin.store.schema import METADATA
 from sla_plugin.store.tenants import add_tenant, book_revision
 
 PASSWORD = "correct horse battery"
@@ -58,6 +62,7 @@ class World:
     runtime: Runtime
     tenant: int = 0
     connection: int = 0
+    customer: int = 0
     now: int = NOW
     _keys: list[int] = field(default_factory=lambda: [0])
 
@@ -71,6 +76,12 @@ class World:
             note_state(tx, self.tenant, self.connection, last_delivery_at=received)
         with self.runtime.database.transaction() as tx:
             apply_deliveries(tx, received + 80_000, self.runtime.outside, 50)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Every row of a table that is the tenant's, by id."""
+        chosen = METADATA.tables[table]
+        with self.runtime.database.reading() as tx:
+            return [dict(r) for r in tx.execute(select(chosen).where(chosen.c.tenant_id == self.tenant).order_by(chosen.c.id)).mappings()]
 
     def pass_time(self, until: int) -> None:
         """What happens by itself until an instant, an hour at a time."""
@@ -92,7 +103,7 @@ CUSTOMER, AGENT = {"id": "u-1", "role": "customer"}, {"id": "a-7", "role": "agen
 
 
 def empty_world(settings: Settings) -> World:
-    """A tenant with an admin, an auditor, and nothing else."""
+    """A tenant with a person of each role, and nothing else."""
     runtime = build(settings, connectors=(ZendeskConnector(), GenericConnector(clock=lambda: NOW / 1e6)), queue=SilentQueue())
     runtime.clock = lambda: NOW  # type: ignore[method-assign]
     world = World(runtime)
@@ -101,7 +112,8 @@ def empty_world(settings: Settings) -> World:
         world.tenant = add_tenant(tx, "Acme Support", at("2026-10-01T08:00:00"))
         add_person(tx, world.tenant, "kim@example.com", "Kim Lee", "admin", password, NOW, one_time=False)
         add_person(tx, world.tenant, "ula@example.com", "Ula Audit", "auditor", password, NOW, one_time=False)
-        add_person(tx, world.tenant, "andi@example.com", "Andi Agent", "agent", password, NOW, one_time=False)
+        add_person(tx, world.tenant, "ana@example.com", "Ana Agent", "agent", password, NOW, one_time=False)
+        world.customer = add_person(tx, world.tenant, "carl@example.com", "Carl Customer", "customer", password, NOW, one_time=False)
     return world
 
 
@@ -131,6 +143,7 @@ def full_world(settings: Settings) -> World:
                 "created_at": start,
             },
         )
+        bind_requester(tx, world.tenant, world.customer, world.connection, "u-1")
     created, acme = "ticket.created", {"organization": "Acme GmbH", "priority": "high", "status": "new"}
     world.deliver(
         "2026-11-02T08:12:00",
@@ -165,7 +178,13 @@ def full_world(settings: Settings) -> World:
                     str(4820 + number),
                     when,
                     actor=CUSTOMER,
-                    values={"organization": "Nordwind", "priority": "normal", "status": "new", "subject": subject},
+                    values={
+                        "organization": "Nordwind",
+                        "priority": "normal",
+                        "status": "new",
+                        "subject": subject,
+                        "requester": ("carl@example.com", "u-2", "u-1")[number],
+                    },
                 )
             ],
         )

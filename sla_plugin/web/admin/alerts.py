@@ -1,11 +1,12 @@
 """Alerts: what needs a person now?"""
 
-from flask import Blueprint, abort, flash, redirect, request, url_for
+from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from sla_plugin.reports import queries
 from sla_plugin.services.acknowledge_alert import acknowledge_alert
-from sla_plugin.web.admin.clock_rows import METRIC_TITLES
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.clock_rows import ALERT_TITLES
 from sla_plugin.web.admin.frame import Runtime, page_blueprint, page_number, render, viewer
 
 
@@ -14,6 +15,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("alerts", runtime)
 
     @pages.get("/alerts")
+    @needs("alerts.read")
     def listing() -> str:
         """Open alerts, or acknowledged ones."""
         tenant = viewer().tenant
@@ -21,15 +23,14 @@ def blueprint(runtime: Runtime) -> Blueprint:
         with runtime.database.reading() as tx:
             page = queries.list_alerts(tx, tenant, acknowledged=acknowledged, after=page_number())
             last = queries.last_alert_at(tx, tenant)
-        return render("alerts.html", page=page, acknowledged=acknowledged, last=last, metrics=METRIC_TITLES)
+        return render("alerts.html", page=page, acknowledged=acknowledged, last=last, metrics=ALERT_TITLES)
 
     @pages.post("/alerts/<int(max=9223372036854775807):alert>/acknowledge")
+    @needs("alerts.acknowledge")
     def acknowledge(alert: int) -> Response:
         """Take an alert, with a note if one likes."""
-        if viewer().person.role not in ("admin", "agent"):
-            abort(403, "Auditors look and change nothing.")
         with runtime.database.transaction() as tx:
-            done = acknowledge_alert(tx, viewer().tenant, alert, request.form.get("note", "").strip(), viewer().now, viewer().actor)
+            done = acknowledge_alert(tx, viewer().tenant, alert, request.form.get("note", "").strip(), viewer().now, viewer().actor.name)
         flash("Acknowledged. The clock keeps running." if done else "Somebody else has taken this alert already.")
         return redirect(url_for("overview.show" if request.form.get("back") == "/sla" else "alerts.listing"))
 

@@ -15,8 +15,9 @@ from sla_plugin.reports import queries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file, read_stored
 from sla_plugin.store.policies import Calendar as CalendarRow
 from sla_plugin.store.policies import calendar_versions
+from sla_plugin.web.access import needs
 from sla_plugin.web.admin import calendar_form
-from sla_plugin.web.admin.frame import Runtime, demand_admin, page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.frame import Runtime, page_blueprint, refuse, render, viewer
 from sla_plugin.web.formats import instant, local
 
 NEW = {"time_zone": "", "hours": {day: ["09:00-17:00"] for day in ("mon", "tue", "wed", "thu", "fri")}}
@@ -27,6 +28,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("calendars", runtime)
 
     @pages.get("/calendars")
+    @needs("calendars.read")
     def listing() -> str:
         """Calendars by name, with the policies that use them."""
         with runtime.database.reading() as tx:
@@ -40,9 +42,9 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return render("calendars.html", rows=[(n, v, c, weekly_time(c)) for n, v, c in rows], users=users)
 
     @pages.route("/calendars/new", methods=["GET", "POST"])
+    @needs("calendars.write")
     def new() -> str | Response | tuple[str, int]:
         """A new calendar."""
-        demand_admin()
         if request.method == "GET":
             form = calendar_form.form_of(NEW)
             form["time_zone"] = viewer().zone.key
@@ -50,10 +52,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return _save(runtime, None)
 
     @pages.route("/calendars/<int(max=9223372036854775807):calendar_id>", methods=["GET", "POST"])
+    @needs("calendars.read", "calendars.write")
     def edit(calendar_id: int) -> str | Response | tuple[str, int]:
         """The calendar's form, its week as drawn, its versions."""
         if request.method == "POST":
-            demand_admin()
             return _save(runtime, calendar_id)
         with runtime.database.reading() as tx:
             row = tx.get(CalendarRow, (viewer().tenant, calendar_id))
@@ -95,7 +97,7 @@ def _save(runtime: Runtime, calendar_id: int | None) -> str | Response | tuple[s
     if errors:
         return _form(form, row, versions, errors)
     with runtime.database.transaction() as tx:
-        change = apply_policy_file(tx, tenant, PolicyFile({name: definition}, {}), viewer().now, viewer().actor)
+        change = apply_policy_file(tx, tenant, PolicyFile({name: definition}, {}), viewer().now, viewer().actor.name)
     number = change.calendars.get(name)
     flash(f"Saved as version {number}. Clocks count by it from now on; what was counted before stays." if number else "Nothing was different; no new version.")
     with runtime.database.reading() as tx:

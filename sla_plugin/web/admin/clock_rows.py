@@ -7,11 +7,13 @@ from sla_plugin.engine.durations import format_duration
 from sla_plugin.engine.metrics.definitions import METRICS, MetricOptions
 from sla_plugin.reports.standing import Standing, index_terms, standing, terms_of
 from sla_plugin.services.read_books import read_books
+from sla_plugin.services.request_escalation import METRIC
 from sla_plugin.store.clocks import Clock
 from sla_plugin.store.db import Transaction
 from sla_plugin.web.formats import time_left
 
 METRIC_TITLES = {name: make(MetricOptions()).title for name, make in METRICS.items()}
+ALERT_TITLES = {**METRIC_TITLES, METRIC: "Escalation"}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from sla_plugin.services.change_connection import add_secret, record_check, reti
 from sla_plugin.services.connect_helpdesk import ConnectionForm, new_secret, prepare_connection, prove_connection, store_connection
 from sla_plugin.services.send_test_delivery import send_test_delivery
 from sla_plugin.store.connections import MODES, Connection, find_by_name, get_connection, get_state
-from sla_plugin.web.admin.frame import Runtime, demand_admin, page_blueprint, refuse, render, viewer
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.frame import Runtime, page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.machine import machine_lights
 from sla_plugin.web.admin.policy_form import sentence
 
@@ -30,6 +31,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("connections", runtime)
 
     @pages.get("/connections")
+    @needs("connections.read")
     def listing() -> str:
         """Every connection with its health."""
         with runtime.database.reading() as tx:
@@ -38,15 +40,15 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return render("connections.html", rows=rows, lights={light.connection: light for light in lights}, titles=_titles(runtime))
 
     @pages.get("/connections/new")
+    @needs("connections.write")
     def catalogue() -> str:
         """The connectors there are."""
-        demand_admin()
         return render("connection_catalogue.html", connectors=list(runtime.outside.connectors.values()))
 
     @pages.route("/connections/new/<kind>", methods=["GET", "POST"])
+    @needs("connections.write")
     def new(kind: str) -> str | Response | tuple[str, int]:
         """The form of a new connection."""
-        demand_admin()
         if kind not in runtime.outside.connectors:
             abort(404, "There is no such connector.")
         connector = runtime.outside.connector(kind)
@@ -74,14 +76,15 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return redirect(url_for("connections.show", connection_id=connection.id if connection else 0))
 
     @pages.get("/connections/<int(max=9223372036854775807):connection_id>")
+    @needs("connections.read")
     def show(connection_id: int) -> str:
         """Health, webhook, mode, secrets, settings."""
         return _detail(runtime, connection_id, None, {})
 
     @pages.post("/connections/<int(max=9223372036854775807):connection_id>/settings")
+    @needs("connections.write")
     def settings(connection_id: int) -> Response | tuple[str, int]:
         """Change address, credentials, assignee, words."""
-        demand_admin()
         connection = _found(runtime, connection_id)
         form = request.form
         if form.get("version") != str(connection.version):
@@ -111,19 +114,23 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return redirect(url_for("connections.show", connection_id=connection_id))
 
     @pages.post("/connections/<int(max=9223372036854775807):connection_id>/mode")
+    @needs("connections.write")
     def mode(connection_id: int) -> Response:
         """Switch between observing, dry run and live."""
-        demand_admin()
         connection, wanted = _found(runtime, connection_id), request.form.get("mode", "")
         if wanted == "live" and "sure" not in request.form:
             return redirect(url_for("connections.go_live", connection_id=connection_id))
-        _act(runtime, lambda tx: set_mode(tx, viewer().tenant, connection.name, wanted, viewer().now, viewer().actor, runtime.outside), "The mode is changed.")
+        _act(
+            runtime,
+            lambda tx: set_mode(tx, viewer().tenant, connection.name, wanted, viewer().now, viewer().actor.name, runtime.outside),
+            "The mode is changed.",
+        )
         return redirect(url_for("connections.show", connection_id=connection_id))
 
     @pages.get("/connections/<int(max=9223372036854775807):connection_id>/live")
+    @needs("connections.write")
     def go_live(connection_id: int) -> str:
         """What turning writing on means: the last would-be writes."""
-        demand_admin()
         connection = _found(runtime, connection_id)
         with runtime.database.reading() as tx:
             planned = queries.list_commands(tx, viewer().tenant, state="dry_run", connection=connection_id, limit=20)
@@ -131,42 +138,45 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return render("connection_live.html", connection=connection, planned=planned.rows, count=counts.get("dry_run", 0))
 
     @pages.post("/connections/<int(max=9223372036854775807):connection_id>/secrets")
+    @needs("connections.write")
     def secrets(connection_id: int) -> Response:
         """Add a webhook secret (typed, or made here and shown once), or retire one."""
-        demand_admin()
         connection, tenant = _found(runtime, connection_id), viewer().tenant
         retire, typed = request.form.get("retire", ""), request.form.get("secret", "").strip()
         if retire:
             done = "The secret is retired: deliveries signed with it are refused."
-            _act(runtime, lambda tx: retire_secret(tx, tenant, connection.name, retire, viewer().now, viewer().actor, runtime.outside), done)
+            _act(runtime, lambda tx: retire_secret(tx, tenant, connection.name, retire, viewer().now, viewer().actor.name, runtime.outside), done)
         else:
             secret = typed or new_secret()
             done = "Both secrets are valid now. Enter the new one at the sender, then retire the old one."
-            if _act(runtime, lambda tx: add_secret(tx, tenant, connection.name, secret, viewer().now, viewer().actor, runtime.outside), done) and not typed:
+            if (
+                _act(runtime, lambda tx: add_secret(tx, tenant, connection.name, secret, viewer().now, viewer().actor.name, runtime.outside), done)
+                and not typed
+            ):
                 session["shown_once"] = runtime.outside.sealer.seal(secret)
         return redirect(url_for("connections.show", connection_id=connection_id))
 
     @pages.post("/connections/<int(max=9223372036854775807):connection_id>/check")
+    @needs("connections.write")
     def check(connection_id: int) -> Response:
         """Prove the credentials again."""
-        demand_admin()
         connection = _found(runtime, connection_id)
         try:
             facts = runtime.outside.connector(connection.connector).check(runtime.outside.account(connection), runtime.outside.http)
         except (ConnectorError, ConfigurationError) as problem:
             flash(sentence(str(problem)), "problem")
         else:
-            _act(runtime, lambda tx: record_check(tx, viewer().tenant, connection, facts, viewer().now, viewer().actor), "Checked just now.")
+            _act(runtime, lambda tx: record_check(tx, viewer().tenant, connection, facts, viewer().now, viewer().actor.name), "Checked just now.")
         return redirect(url_for("connections.show", connection_id=connection_id))
 
     @pages.post("/connections/<int(max=9223372036854775807):connection_id>/test")
+    @needs("connections.write")
     def test(connection_id: int) -> Response:
         """Sign and store a delivery of our own, as the sender would."""
-        demand_admin()
         connection = _found(runtime, connection_id)
         try:
             with runtime.database.transaction() as tx:
-                delivery = send_test_delivery(tx, connection, viewer().now, viewer().actor, runtime.outside)
+                delivery = send_test_delivery(tx, connection, viewer().now, viewer().actor.name, runtime.outside)
         except SlaPluginError as problem:
             flash(sentence(str(problem)), "problem")
             return redirect(url_for("connections.show", connection_id=connection_id))
@@ -189,7 +199,7 @@ def _connect(runtime: Runtime, typed: ConnectionForm, *, update: bool) -> Any:
         draft = prepare_connection(tx, tenant, typed, outside, allow_private=runtime.settings.allow_private_urls, update=update)
     facts = prove_connection(draft, outside)
     with runtime.database.transaction() as tx:
-        return store_connection(tx, tenant, draft, facts, runtime.clock(), viewer().actor, outside)
+        return store_connection(tx, tenant, draft, facts, runtime.clock(), viewer().actor.name, outside)
 
 
 def _act(runtime: Runtime, change: Any, done: str) -> bool:

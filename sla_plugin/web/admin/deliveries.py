@@ -13,7 +13,8 @@ from sla_plugin.reports.trace import chain_of
 from sla_plugin.services.replay_delivery import replay_deliveries
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.deliveries import STATES, get_delivery
-from sla_plugin.web.admin.frame import Runtime, demand_admin, number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
 
 PERIODS = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 MOST = 2000  # deliveries replayed at once
@@ -24,6 +25,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("deliveries", runtime)
 
     @pages.get("/deliveries")
+    @needs("deliveries.read")
     def listing() -> str:
         """Deliveries, the newest first."""
         tenant, now = viewer().tenant, viewer().now
@@ -42,6 +44,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         )  # fmt: skip
 
     @pages.get("/deliveries/<int(max=9223372036854775807):delivery_id>")
+    @needs("deliveries.read")
     def show(delivery_id: int) -> str:
         """One delivery: body, headers, what it became."""
         tenant = viewer().tenant
@@ -51,20 +54,20 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 abort(404, "There is no such delivery here.")
             chain = chain_of(tx, tenant, delivery)
         raw = request.args.get("body") == "raw"
-        text = body_text(delivery.body, raw=raw) if viewer().is_admin else None
+        text = body_text(delivery.body, raw=raw) if viewer().may("deliveries.bodies") else None
         return render("delivery.html", delivery=delivery, chain=chain, text=text, raw=raw)
 
     @pages.post("/deliveries/<int(max=9223372036854775807):delivery_id>/replay")
+    @needs("deliveries.replay")
     def replay(delivery_id: int) -> Response:
         """Put one delivery back into the inbox."""
-        demand_admin()
         _replay(runtime, [str(delivery_id)])
         return redirect(url_for("deliveries.show", delivery_id=delivery_id))
 
     @pages.route("/deliveries/replay", methods=["GET", "POST"])
+    @needs("deliveries.replay")
     def replay_unreadable() -> str | Response:
         """Say what a replay of all unreadable ones means, then do it."""
-        demand_admin()
         connection = number_arg("connection")
         with runtime.database.reading() as tx:
             found = queries.unreadable_deliveries(tx, viewer().tenant, connection, MOST)
@@ -80,7 +83,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 def _replay(runtime: Runtime, words: list[str]) -> None:
     try:
         with runtime.database.transaction() as tx:
-            replayed = replay_deliveries(tx, viewer().tenant, words, viewer().now, viewer().actor, runtime.outside)
+            replayed = replay_deliveries(tx, viewer().tenant, words, viewer().now, viewer().actor.name, runtime.outside)
     except ConfigurationError as error:
         flash(str(error), "problem")
     else:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo, available_timezones
 
-from flask import Blueprint, Response, abort, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFProtect
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from sla_plugin.permissions import Actor
 from sla_plugin.reports.lights import PartHealth
 from sla_plugin.reports.queries import read_tenant
 from sla_plugin.services.outside import Outside
@@ -20,7 +21,8 @@ from sla_plugin.settings import Settings
 from sla_plugin.store.db import Database
 from sla_plugin.store.people import Person
 from sla_plugin.web import formats
-from sla_plugin.web.sessions import signed_in
+from sla_plugin.web.access import demand, needed
+from sla_plugin.web.sessions import actor_of, signed_in
 
 THEMES = ("auto", "light", "dark")
 CSP = (
@@ -50,20 +52,19 @@ class Viewer:
     """Who looks at a page, and how."""
 
     person: Person
-    tenant: int
+    actor: Actor
     tenant_name: str
     zone: ZoneInfo
     now: int
 
     @property
-    def is_admin(self) -> bool:
-        """May this person change things?"""
-        return self.person.role == "admin"
+    def tenant(self) -> int:
+        """The tenant whose data is shown."""
+        return self.actor.tenant
 
-    @property
-    def actor(self) -> str:
-        """The person as the audit trail names them."""
-        return f"{self.person.name} <{self.person.email}>"
+    def may(self, permission: str) -> bool:
+        """May this person do it? Templates ask before they draw a button."""
+        return self.actor.may(permission)
 
 
 def viewer() -> Viewer:
@@ -104,9 +105,10 @@ def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) ->
             tenant = read_tenant(tx, person.tenant_id) if person is not None else None
         if person is None or tenant is None:
             return redirect(url_for("signing_in.login", next=request.full_path.rstrip("?") if request.method == "GET" else None))
-        g.viewer = Viewer(person, tenant.id, tenant.name, zone_of(request.cookies.get("sla_zone"), tenant.time_zone), now)
+        g.viewer = Viewer(person, actor_of(person), tenant.name, zone_of(request.cookies.get("sla_zone"), tenant.time_zone), now)
         if person.one_time and request.endpoint != "me.password":
             return redirect(url_for("me.password"))
+        demand(viewer().actor, needed(current_app, request.endpoint or "", request.method))
         return None
 
     @pages.after_request
@@ -125,12 +127,6 @@ def with_headers(response: Response) -> Response:
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers.setdefault("Cache-Control", "no-store")
     return response
-
-
-def demand_admin() -> None:
-    """Answer 403 unless an admin asks."""
-    if not viewer().is_admin:
-        abort(403, "Only admins can change this.")
 
 
 def render(template: str, **context: Any) -> str:

@@ -3,6 +3,7 @@
 from flask import Blueprint
 
 from sla_plugin.reports import queries
+from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
 from sla_plugin.web.admin.machine import machine_lights
 
@@ -12,6 +13,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("health_page", runtime)
 
     @pages.get("/health-page")
+    @needs("health.read")
     def show() -> str:
         """Every part, the queues, the connections."""
         tenant, now = viewer().tenant, viewer().now

@@ -5,6 +5,7 @@ from werkzeug.wrappers import Response
 
 from sla_plugin.services.passwords import password_fits
 from sla_plugin.store.audit import append_audit
+from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import THEMES, Runtime, page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.frame import zone_of as known_zone
 from sla_plugin.web.sessions import begin, change_password, password_problem
@@ -13,15 +14,23 @@ _YEAR = 365 * 86400  # seconds
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """`/me`, `/me/password`."""
+    """`/`, `/me`, `/me/password`."""
     pages = page_blueprint("me", runtime)
 
+    @pages.get("/")
+    @needs("account.use")
+    def home() -> Response:
+        """The first page: the Overview, for customers their tickets."""
+        return redirect(url_for("overview.show" if viewer().may("overview.read") else "portal.listing"))
+
     @pages.get("/me")
+    @needs("account.use")
     def show() -> str:
         """Theme and zone of this browser."""
         return render("me.html", themes=THEMES, errors={}, form={"zone": request.cookies.get("sla_zone_fixed", "")})
 
     @pages.post("/me")
+    @needs("account.use")
     def save() -> Response | tuple[str, int]:
         """Keep theme and zone in this browser; an empty zone follows the browser's own."""
         name = request.form.get("zone", "").strip()
@@ -42,6 +51,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return answer
 
     @pages.route("/me/password", methods=["GET", "POST"])
+    @needs("account.use")
     def password() -> str | Response | tuple[str, int]:
         """Change the password; a one-time password must be changed before anything else."""
         person = viewer().person
@@ -61,8 +71,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
             begin(session, fresh)
             session.permanent = True
         with runtime.database.transaction() as tx:
-            append_audit(tx, person.tenant_id, runtime.clock(), viewer().actor, "password changed", {"person": person.email})
+            append_audit(tx, person.tenant_id, runtime.clock(), viewer().actor.name, "password changed", {"person": person.email})
         flash("Your password is changed. Other sessions of yours have ended.")
-        return redirect(url_for("overview.show"))
+        return redirect(url_for("me.home"))
 
     return pages

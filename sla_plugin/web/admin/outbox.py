@@ -7,8 +7,9 @@ from sla_plugin.errors import ConfigurationError
 from sla_plugin.reports import queries
 from sla_plugin.services.retry_commands import retry_commands
 from sla_plugin.store.outbox import COMMAND_STATES
+from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES
-from sla_plugin.web.admin.frame import Runtime, demand_admin, number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
@@ -16,6 +17,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("outbox", runtime)
 
     @pages.get("/outbox")
+    @needs("outbox.read")
     def listing() -> str:
         """Commands, the newest first."""
         tenant = viewer().tenant
@@ -30,14 +32,14 @@ def blueprint(runtime: Runtime) -> Blueprint:
         )  # fmt: skip
 
     @pages.post("/outbox/retry")
+    @needs("outbox.retry")
     def retry() -> Response:
         """Give failed commands (of a ticket, of a connection, all) another chance."""
-        demand_admin()
         wanted, external = request.form.get("connection", ""), request.form.get("external") or None
         try:
             with runtime.database.transaction() as tx:
                 connection = int(wanted) if wanted.isdigit() else None
-                tried = retry_commands(tx, viewer().tenant, viewer().now, viewer().actor, runtime.outside, connection=connection, external=external)
+                tried = retry_commands(tx, viewer().tenant, viewer().now, viewer().actor.name, runtime.outside, connection=connection, external=external)
         except ConfigurationError as error:
             flash(str(error), "problem")
         else:

@@ -4,7 +4,8 @@ from flask import Blueprint, request
 
 from sla_plugin.engine.durations import DAY, MINUTE
 from sla_plugin.reports import queries
-from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.clock_rows import ALERT_TITLES, clock_cells
 from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
 from sla_plugin.web.admin.machine import machine_lights
 
@@ -17,6 +18,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("overview", runtime)
 
     @pages.get("/sla")
+    @needs("overview.read")
     def show() -> str:
         """Counters, next deadlines, alerts, the machine."""
         tenant, now = viewer().tenant, viewer().now
@@ -42,7 +44,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             lights=lights,
             last_delivery=last_delivery,
             setup=setup,
-            metrics=METRIC_TITLES,
+            metrics=ALERT_TITLES,
             poll=3 if next_at is not None and next_at - now < 10 * MINUTE else 30,
             fragment=request.args.get("fragment"),
         )

@@ -15,9 +15,10 @@ from sla_plugin.reports import queries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file, read_stored, warnings_of
 from sla_plugin.store.policies import Policy as PolicyRow
 from sla_plugin.store.policies import policy_versions
+from sla_plugin.web.access import needs
 from sla_plugin.web.admin import policy_form
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES
-from sla_plugin.web.admin.frame import Runtime, demand_admin, page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.frame import Runtime, page_blueprint, refuse, render, viewer
 from sla_plugin.web.formats import instant
 
 NEW = {"name": "", "targets": {"first_response": "1h", "resolution": "8h"}, "active": True}
@@ -28,6 +29,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("policies", runtime)
 
     @pages.get("/policies")
+    @needs("policies.read")
     def listing() -> str:
         """Policies in the order in which they are tried."""
         tenant = viewer().tenant
@@ -39,18 +41,18 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return render("policies.html", rows=rows, covered=covered, warnings=warnings_of([p for _, p in rows]) if rows else [])
 
     @pages.route("/policies/new", methods=["GET", "POST"])
+    @needs("policies.write")
     def new() -> str | Response | tuple[str, int]:
         """A new policy."""
-        demand_admin()
         if request.method == "GET":
             return _form(runtime, policy_form.form_of(NEW), None, [], {})
         return _save(runtime, None)
 
     @pages.route("/policies/<int(max=9223372036854775807):policy_id>", methods=["GET", "POST"])
+    @needs("policies.read", "policies.write")
     def edit(policy_id: int) -> str | Response | tuple[str, int]:
         """The policy's form and its versions."""
         if request.method == "POST":
-            demand_admin()
             return _save(runtime, policy_id)
         with runtime.database.reading() as tx:
             row = tx.get(PolicyRow, (viewer().tenant, policy_id))
@@ -91,7 +93,7 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
         return redirect(url_for("policies.listing"))
     try:
         with runtime.database.transaction() as tx:
-            change = apply_policy_file(tx, tenant, PolicyFile({}, {definition["name"]: definition}), viewer().now, viewer().actor)
+            change = apply_policy_file(tx, tenant, PolicyFile({}, {definition["name"]: definition}), viewer().now, viewer().actor.name)
     except InvalidDefinition as problem:
         return _form(runtime, form, row, versions, {policy_form.field_of(problem.field): policy_form.sentence(problem.problem)})
     number = change.policies.get(definition["name"])

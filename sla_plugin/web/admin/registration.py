@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, render_template, request
 from flask_bootstrap import Bootstrap5
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -13,14 +13,16 @@ from werkzeug.exceptions import HTTPException
 from sla_plugin.engine.durations import clock_text, format_duration
 from sla_plugin.settings import secret_keys
 from sla_plugin.web import formats
-from sla_plugin.web.admin import alerts, calendars, connections, deliveries, health_page, me, outbox, overview, policies, signing_in, tickets
-from sla_plugin.web.admin.frame import Runtime, csrf, template_words, theme, with_headers
+from sla_plugin.web.access import demand_declared, needed
+from sla_plugin.web.admin import alerts, calendars, connections, deliveries, health_page, me, outbox, overview, policies, portal, signing_in, tickets
+from sla_plugin.web.admin.frame import Runtime, csrf, template_words, theme, viewer, with_headers
 
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     signing_in.blueprint,
     me.blueprint,
     overview.blueprint,
     tickets.blueprint,
+    portal.blueprint,
     alerts.blueprint,
     policies.blueprint,
     calendars.blueprint,
@@ -28,6 +30,14 @@ BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     deliveries.blueprint,
     outbox.blueprint,
     health_page.blueprint,
+)
+
+# group -> its pages; each is shown to whoever has the permission that the page itself declares
+MENU = (
+    ("Work", (("overview.show", "Overview"), ("portal.listing", "My tickets"), ("tickets.listing", "Tickets"), ("alerts.listing", "Alerts"))),
+    ("Promises", (("policies.listing", "Policies"), ("calendars.listing", "Calendars"))),
+    ("Plumbing", (("connections.listing", "Connections"), ("deliveries.listing", "Deliveries"), ("outbox.listing", "Outbox"))),
+    ("Account", (("health_page.show", "Health"), ("me.show", "Me"))),
 )
 
 
@@ -54,12 +64,19 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     app.register_blueprint(Blueprint("admin", __name__, template_folder="templates", static_folder="static", static_url_path="/static/admin"))
     for make in BLUEPRINTS:
         app.register_blueprint(make(runtime))
-    app.jinja_env.globals.update(template_words())
+    app.before_request(demand_declared)
+    app.jinja_env.globals.update(template_words(), menu=menu)
     app.jinja_env.filters.update(
         duration=format_duration, clock_text=clock_text, pair=lambda value: (value, value), number=formats.number, size=formats.size, say=_say
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _problem_page)
+
+
+def menu() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The sidebar of the viewer: groups and pages that they may see."""
+    shown = [(group, [page for page in pages if viewer().may(needed(current_app, page[0], "GET") or "")]) for group, pages in MENU]
+    return [(group, pages) for group, pages in shown if pages]
 
 
 def _say(word: str) -> str:

@@ -9,13 +9,8 @@ from sla_plugin.web.sessions import Refused, begin, sign_in
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """`/`, `/login`, `/logout`."""
+    """`/login`, `/logout`."""
     pages = page_blueprint("signing_in", runtime, open_to_all=True)
-
-    @pages.get("/")
-    def home() -> Response:
-        """The first page is the Overview."""
-        return redirect(url_for("overview.show"))
 
     @pages.route("/login", methods=["GET", "POST"])
     def login() -> str | Response | tuple[str, int]:
@@ -46,5 +41,5 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 
 def _within(path: str) -> str:
-    """A path of ours to go on to; anything that leads elsewhere becomes the Overview."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\n" not in path and "\r" not in path else url_for("overview.show")
+    """A path of ours to go on to; anything that leads elsewhere becomes the first page."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\n" not in path and "\r" not in path else url_for("me.home")

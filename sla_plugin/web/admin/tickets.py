@@ -19,6 +19,7 @@ from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict
 from sla_plugin.services.extend_deadline import extend_deadline
 from sla_plugin.services.read_books import read_books
 from sla_plugin.services.record_override import KINDS, Override, override_text
+from sla_plugin.services.request_escalation import METRIC, request_escalation
 from sla_plugin.services.withdraw_extension import withdraw_extension
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.store.clocks import corrections_of
@@ -27,7 +28,8 @@ from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import read_histories
 from sla_plugin.store.tenants import is_strict
 from sla_plugin.store.tickets import get_promise, get_ticket
-from sla_plugin.web.admin.clock_rows import METRIC_TITLES, clock_cells
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.clock_rows import ALERT_TITLES, METRIC_TITLES, clock_cells
 from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
 from sla_plugin.web.admin.policy_form import sentence as sentence_of
 from sla_plugin.web.formats import instant
@@ -49,6 +51,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     pages = page_blueprint("tickets", runtime)
 
     @pages.get("/tickets")
+    @needs("tickets.read")
     def listing() -> str:
         """Tickets by their tightest clock, filtered and paged."""
         tenant, now = viewer().tenant, viewer().now
@@ -75,38 +78,55 @@ def blueprint(runtime: Runtime) -> Blueprint:
         )
 
     @pages.get("/tickets/<int(max=9223372036854775807):ticket_id>")
+    @needs("tickets.read")
     def show(ticket_id: int) -> str:
         """One ticket: where it stands, and why."""
         return _page(runtime, ticket_id, MultiDict(), {})[0]
 
+    @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/escalate")
+    @needs("tickets.escalate")
+    def escalate(ticket_id: int) -> Response | tuple[str, int]:
+        """Ask to escalate, with a reason."""
+        try:
+            with runtime.database.transaction() as tx:
+                ticket = get_ticket(tx, viewer().tenant, ticket_id)
+                if ticket is None:
+                    abort(404, "There is no such ticket here.")
+                request_escalation(tx, viewer().tenant, ticket, request.form.get("reason", ""), viewer().now, viewer().actor)
+        except InvalidDefinition as problem:
+            return _page(runtime, ticket_id, request.form, {"reason": sentence_of(problem.problem)})
+        flash("The agents are alerted.")
+        return redirect(url_for("tickets.show", ticket_id=ticket_id))
+
     def decide(ticket_id: int, service: Callable[..., Override], said: str, **asked: Any) -> Response | tuple[str, int]:
         """Commit what somebody decided by hand; what cannot be is said beside its field, and nothing typed is lost."""
-        if viewer().person.role not in ("admin", "agent"):
-            abort(403, "Auditors look and change nothing.")
         try:
             with runtime.database.transaction() as tx:
                 ticket = get_ticket(tx, viewer().tenant, ticket_id)
                 if ticket is None:
                     abort(404, "There is no such ticket here.")
                 reason = request.form.get("reason", "")
-                done = service(tx, viewer().tenant, ticket, **asked, reason=reason, now=viewer().now, actor=viewer().actor, outside=runtime.outside)
+                done = service(tx, viewer().tenant, ticket, **asked, reason=reason, now=viewer().now, actor=viewer().actor.name, outside=runtime.outside)
         except InvalidDefinition as problem:
             return _page(runtime, ticket_id, request.form, {problem.field: sentence_of(problem.problem)})
         flash("Strict mode: no exceptions. Nothing has changed; the attempt is on record." if done.refused else said, "warning" if done.refused else "message")
         return redirect(url_for("tickets.show", ticket_id=ticket_id))
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/extend")
+    @needs("tickets.override")
     def extend(ticket_id: int) -> Response | tuple[str, int]:
         """Extend the deadline of one clock."""
         form = request.form
         return decide(ticket_id, extend_deadline, "Extended.", metric=form.get("metric", ""), by=form.get("by", "").strip())
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/withdraw")
+    @needs("tickets.override")
     def withdraw(ticket_id: int) -> Response | tuple[str, int]:
         """Take an extension back."""
         return decide(ticket_id, withdraw_extension, "Taken back.", extension=request.form.get("extension", ""))
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/choose-policy")
+    @needs("tickets.override")
     def choose(ticket_id: int) -> Response | tuple[str, int]:
         """Choose the policy, or leave it to the conditions."""
         return decide(ticket_id, choose_policy, "Chosen.", policy=request.form.get("policy") or None)
@@ -135,6 +155,7 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
     blocks = [_block(clock, events, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
     soon = any(b["clock"].deadline_at is not None and 0 <= b["clock"].deadline_at - now < 10 * MINUTE for b in blocks if b["open"])
     choice = (promise.choice or {}).get("reasons") or (verdict.book.why(verdict.state) if verdict.book is not None else [])
+    requests = [a for a in alerts if a.metric == METRIC]
     text = render(
         "ticket.html",
         ticket=ticket,
@@ -148,13 +169,15 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
         corrections=corrections,
         alerts=alerts,
         choice=choice,
-        metrics=METRIC_TITLES,
+        metrics=ALERT_TITLES,
         as_of=as_of,
         poll=3 if soon else 30,
         form=form,
         errors=errors,
         strict=strict,
-        may_decide=viewer().person.role in ("admin", "agent") and not promise.history,
+        requests=requests,
+        waits=any(a.acknowledged_at is None for a in requests),
+        may_decide=viewer().may("tickets.override") and not promise.history,
         by_hand=[e for e in events if e.kind in KINDS],
         hand_kinds=KINDS,
         override_text=override_text,
