@@ -9,7 +9,7 @@ from typing import Any
 from sla_plugin.store.audit import chain_digest
 from tests.faults.scripts import Stage
 
-CLOCK = ("phase", "open", "started_at", "stopped_at", "finished_at", "target", "deadline_at", "warning_at", "critical_at", "breached_at", "policy_version", "hold_cause")
+CLOCK = ("phase", "open", "started_at", "stopped_at", "finished_at", "target", "deadline_at", "warning_at", "critical_at", "breached_at", "policy_version")
 RECORD = ("started_at", "stopped_at", "finished_at", "target", "elapsed", "elapsed_wall", "met", "overrun", "deadline_at", "breached_at", "policy_version", "priority")
 
 
@@ -37,7 +37,6 @@ def remains_of(stage: Stage) -> Remains:
             "verdict": {(names[k[0]], *k[1:]): v for k, v in plant.net().items()},
             "alert": {(tickets[a["promise_id"]], a["metric"], a["cycle"], a["level"]): a["due_at"] for a in plant.rows("alert")},
             "ticket": {(names[t["external_id"]],): (t["status"], t["priority"], t["assignee"], t["gone"]) for t in plant.rows("ticket")},
-            "command": {(tickets[c["promise_id"]], c["kind"], c["cause"]["metric"], c["cause"]["cycle"]): c["due_at"] for c in plant.rows("command")},
         },
     )
 
