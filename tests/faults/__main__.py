@@ -104,7 +104,9 @@ def run(database: str, number: int, workers: int, first: int, last: int, rate: f
                 if time.monotonic() > deadline:
                     break
                 played = schedule(house, seed, rate)
-                results.put((seed, dict(played.hits), dict(played.seen), {k: getattr(played.findings, k) for k in KINDS}, played.trace if played.findings else []))
+                results.put(
+                    (seed, dict(played.hits), dict(played.seen), {k: getattr(played.findings, k) for k in KINDS}, played.trace if played.findings else [])
+                )
     except BaseException:
         results.put((None, traceback.format_exc(), {}, {}, []))
     results.put(None)
@@ -222,8 +224,12 @@ def many(database: str, first: int, last: int, given: argparse.Namespace) -> int
             runner.join()
     print(table(hits, seen))
     seconds = time.monotonic() - started
-    print(f"{database}: {played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute), {len({p for p, _ in seen})} points, {sum(hits.values())} faults")
-    print(f"{database}: lost = {sums['lost']}, doubled = {sums['doubled']}, stuck = {sums['stuck']}, different = {sums['different']}, odd = {sums['odd']}; seeds {first} to {last - 1}")
+    print(
+        f"{database}: {played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute), {len({p for p, _ in seen})} points, {sum(hits.values())} faults"
+    )
+    print(
+        f"{database}: lost = {sums['lost']}, doubled = {sums['doubled']}, stuck = {sums['stuck']}, different = {sums['different']}, odd = {sums['odd']}; seeds {first} to {last - 1}"
+    )
     if failed:
         print(f"{database}: again with  make faults SEED=N DATABASE={database}  for N in {sorted(failed)[:20]}")
     return len(failed)

@@ -33,7 +33,6 @@ GRACE = 0.01  # wall seconds without a word from parts that do not compute: they
 HANGS = 30.0  # wall seconds
 PAUSES = (0, 0, SECOND // 5, SECOND, 2 * SECOND, 6 * SECOND, 31 * SECOND, 95 * SECOND)
 SKEWS = (-90 * SECOND, -3 * SECOND, 3 * SECOND, 100 * SECOND)
-_RESTING = (-90 * SECOND, 95 * SECOND)
 
 
 class Plan(Protocol):
@@ -284,13 +283,13 @@ class Disturbed(Play):
             late = self.chance.choice([0, 0, SECOND // 3, 20 * SECOND, 9 * MINUTE])
             self.plant.now = max(self.plant.now, coming, min(coming + late, self._limit))
             self._note(f"{self._clock_text()} a transition is due")
-            for _ in range(self.chance.randint(1, 3)):
+            for _ in range(self.chance.randint(1, 3) if self.plant.now <= self._limit else 0):
                 self._disturb()
             self._calm(at, outbox=False, why="time passes")
         if quiet and not self.findings.stuck:
-            for _ in range(3):
+            for _ in range(3 if self.plant.now <= self._limit else 0):
                 self._disturb()
-            self._calm(max(self._limit, self.plant.now) + PATIENCE, outbox=True, why="before a quiet act")
+            self._calm(at, outbox=True, why="before a quiet act")
         self.plant.now = max(self.plant.now, at)
 
     def _calm(self, until: int, *, outbox: bool, why: str) -> None:
