@@ -1,10 +1,11 @@
 # make run    everything on this machine, at http://127.0.0.1:8080
 # make test   lint and all tests, on SQLite and on Postgres
+# make faults kills, stops and lost answers at every COMMIT and every call, 2,000 random schedules; SEED=N DATABASE=sqlite plays one again
 # make demo   the product beside a Zendesk simulator; CHECK=1 plays one breach and reports by exit code
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test lint demo bench bench-dst locks clean
+.PHONY: run test lint demo faults bench bench-dst locks clean
 .ONESHELL:
 .SUFFIXES:
 
@@ -59,6 +60,10 @@ lint: $(TEST_STAMP)
 
 test: lint
 	@$(BIN)/pytest -n 2 $(ARGS)
+
+# a fixed hash seed: what a seed plays is the same every time
+faults: $(TEST_STAMP)
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) --database $(or $(DATABASE),both) $(if $(SEED),--seed $(SEED))
 
 bench: $(TEST_STAMP)
 	@$(BIN)/python bench/startup.py

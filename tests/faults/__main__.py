@@ -104,9 +104,11 @@ def run(database: str, number: int, workers: int, first: int, last: int, rate: f
                 if time.monotonic() > deadline:
                     break
                 played = schedule(house, seed, rate)
-                results.put((seed, dict(played.hits), dict(played.seen), {k: getattr(played.findings, k) for k in KINDS}))
+                results.put(
+                    (seed, dict(played.hits), dict(played.seen), {k: getattr(played.findings, k) for k in KINDS}, played.trace if played.findings else [])
+                )
     except BaseException:
-        results.put((None, traceback.format_exc(), {}, {}))
+        results.put((None, traceback.format_exc(), {}, {}, []))
     results.put(None)
 
 
@@ -139,6 +141,7 @@ def main() -> int:
     arguments.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
     arguments.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments.add_argument("--rate", type=float, default=RATE)
+    arguments.add_argument("--traces", type=Path, help="a folder for what happened in schedules that found something")
     arguments.add_argument("--minutes", type=float, default=600)
     given = arguments.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -200,7 +203,7 @@ def many(database: str, first: int, last: int, given: argparse.Namespace) -> int
             if said is None:
                 running -= 1
                 continue
-            seed, hit, reached, findings = said
+            seed, hit, reached, findings, trace = said
             if seed is None:
                 print(hit, file=sys.stderr)
                 failed.append(-1)
@@ -214,12 +217,19 @@ def many(database: str, first: int, last: int, given: argparse.Namespace) -> int
                     sums[kind] += len(findings[kind])
                     for found in findings[kind][:3]:
                         print(f"{database} SEED={seed} {kind}: {found}", flush=True)
+                if given.traces is not None:
+                    given.traces.mkdir(parents=True, exist_ok=True)
+                    (given.traces / f"{database}-{seed}.txt").write_text("\n".join([*trace, *(f"{k}: {f}" for k in KINDS for f in findings[k])]) + "\n")
         for runner in runners:
             runner.join()
     print(table(hits, seen))
     seconds = time.monotonic() - started
-    print(f"{database}: {played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute), {len({p for p, _ in seen})} points, {sum(hits.values())} faults")
-    print(f"{database}: lost = {sums['lost']}, doubled = {sums['doubled']}, stuck = {sums['stuck']}, different = {sums['different']}, odd = {sums['odd']}; seeds {first} to {last - 1}")
+    print(
+        f"{database}: {played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute), {len({p for p, _ in seen})} points, {sum(hits.values())} faults"
+    )
+    print(
+        f"{database}: lost = {sums['lost']}, doubled = {sums['doubled']}, stuck = {sums['stuck']}, different = {sums['different']}, odd = {sums['odd']}; seeds {first} to {last - 1}"
+    )
     if failed:
         print(f"{database}: again with  make faults SEED=N DATABASE={database}  for N in {sorted(failed)[:20]}")
     return len(failed)

@@ -4,13 +4,27 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from sla_plugin.store.audit import chain_digest
 from tests.faults.scripts import Stage
 
-CLOCK = ("phase", "open", "started_at", "stopped_at", "finished_at", "target", "deadline_at", "warning_at", "critical_at", "breached_at", "policy_version", "hold_cause")
-RECORD = ("started_at", "stopped_at", "finished_at", "target", "elapsed", "elapsed_wall", "met", "overrun", "deadline_at", "breached_at", "policy_version", "priority")
+CLOCK = ("phase", "open", "started_at", "stopped_at", "finished_at", "target", "deadline_at", "warning_at", "critical_at", "breached_at", "policy_version")
+RECORD = (
+    "started_at",
+    "stopped_at",
+    "finished_at",
+    "target",
+    "elapsed",
+    "elapsed_wall",
+    "met",
+    "overrun",
+    "deadline_at",
+    "breached_at",
+    "policy_version",
+    "priority",
+)
 
 
 @dataclass
@@ -27,7 +41,10 @@ def remains_of(stage: Stage) -> Remains:
     tickets = {t["promise_id"]: names[t["external_id"]] for t in plant.rows("ticket")}
 
     def by_cycle(table: str, columns: tuple[str, ...]) -> dict[tuple[Any, ...], Any]:
-        return {(tickets[r["promise_id"]], r["metric"], r["cycle"]): tuple(r[c] if not isinstance(r[c], bool) else int(r[c]) for c in columns) for r in plant.rows(table)}
+        return {
+            (tickets[r["promise_id"]], r["metric"], r["cycle"]): tuple(r[c] if not isinstance(r[c], bool) else int(r[c]) for c in columns)
+            for r in plant.rows(table)
+        }
 
     return Remains(
         effects(stage),
@@ -37,7 +54,6 @@ def remains_of(stage: Stage) -> Remains:
             "verdict": {(names[k[0]], *k[1:]): v for k, v in plant.net().items()},
             "alert": {(tickets[a["promise_id"]], a["metric"], a["cycle"], a["level"]): a["due_at"] for a in plant.rows("alert")},
             "ticket": {(names[t["external_id"]],): (t["status"], t["priority"], t["assignee"], t["gone"]) for t in plant.rows("ticket")},
-            "command": {(tickets[c["promise_id"]], c["kind"], c["cause"]["metric"], c["cause"]["cycle"]): c["due_at"] for c in plant.rows("command")},
         },
     )
 
@@ -52,7 +68,7 @@ def effects(stage: Stage) -> Counter[tuple[str, str]]:
                 found[name, f"{member} {before} -> {after}"] += 1
                 continue
             lines = after.splitlines()
-            for first, second in zip(lines, lines[1:], strict=False):
+            for first, second in pairwise(lines):
                 if first.startswith("SLA breached: "):
                     found[name, f"comment {first} {second}"] += 1
     return found
@@ -106,9 +122,8 @@ def unfinished(stage: Stage, *, outbox: bool = True) -> list[str]:
 
 def broken_chain(stage: Stage) -> list[str]:
     """Where the audit chain does not hold."""
-    previous, number = "", 0
-    for entry in sorted(stage.plant.rows("audit_entry"), key=lambda e: e["number"]):
-        number += 1
+    previous = ""
+    for number, entry in enumerate(sorted(stage.plant.rows("audit_entry"), key=lambda e: e["number"]), 1):
         content = hashlib.sha256((entry["salt"] + json.dumps(entry["changes"], sort_keys=True, separators=(",", ":"))).encode()).hexdigest()
         chain = chain_digest(previous, number, entry["at"], entry["actor"], entry["what"], content)
         if (entry["number"], entry["previous"], entry["chain"]) != (number, previous, chain):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import mmap
 import os
+import random
 import selectors
 import signal
 import socket
@@ -11,11 +12,13 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.http import Http
+from sla_plugin.jobs import outbox
 from sla_plugin.jobs.inbox import drain_inbox
 from sla_plugin.jobs.outbox import drain_outbox
 from sla_plugin.jobs.timekeeper import Timekeeper
@@ -23,7 +26,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.store.db import Database
 from sla_plugin.supervisor.children import fork
 from sla_plugin.web.door import WebhookDoor
-from tests.faults.points import Channel, WatchedHttp, watch_commits
+from tests.faults.points import Channel, WatchedHttp, watch_commits, watch_turn
 
 ROLES = ("door", "inbox", "outbox", "timekeeper")
 RAW = 90 * 86_400_000_000
@@ -91,6 +94,7 @@ class Part:
     """A process of the product as the director sees it."""
 
     role: str
+    name: str  # as the trace calls it
     pid: int
     line: socket.socket
     file: Any = field(repr=False)
@@ -103,6 +107,14 @@ class Part:
         """Write to it; it may be dead."""
         with contextlib.suppress(OSError):
             self.line.sendall(text + b"\n")
+
+    def computes(self) -> bool:
+        """True while one of its threads wants the processor."""
+        states = []
+        for stat in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with contextlib.suppress(OSError):
+                states.append(stat.read_text().rpartition(")")[2].split()[0])
+        return "R" in states
 
     def kill(self) -> None:
         """kill -9; returns when it is gone."""
@@ -120,8 +132,8 @@ class Part:
             self.line.close()
 
 
-def start(role: str, database: Database, outside: Outside, clock: GivenClock, *, close: Callable[[], None]) -> Part:
-    """Fork a process of `role`; `close` lets go of what belongs to the parent only."""
+def start(role: str, database: Database, outside: Outside, clock: GivenClock, *, seed: int, close: Callable[[], None]) -> Part:
+    """Fork a process of `role`; `seed` is that of its jitter, `close` lets go of what belongs to the parent only."""
     ours, theirs = socket.socketpair()
     if database.turn is not None:
         database.engine.dispose()  # no open SQLite file crosses a fork
@@ -129,16 +141,20 @@ def start(role: str, database: Database, outside: Outside, clock: GivenClock, *,
     def run() -> None:
         ours.close()
         close()
+        random.seed(seed)
         _live(Channel(theirs, role), role, database, outside, clock)
 
     pid = fork(run)
     theirs.close()
-    return Part(role, pid, ours, ours.makefile("rb"))
+    return Part(role, f"{role}-{seed}", pid, ours, ours.makefile("rb"))
 
 
 def _live(channel: Channel, role: str, database: Database, outside: Outside, clock: GivenClock) -> None:
     database.reset_after_fork()
     watch_commits(database.engine, channel)
+    if database.turn is not None:
+        watch_turn(database.turn, channel)
+    outbox.LOOK = 60.0  # the sender's wall clock is the one that is not given: whether it looks meanwhile must not depend on the machine's load
     work = Work(database, replace(outside, http=WatchedHttp(Http(allow_private=True), channel)), clock)
     step = getattr(work, role)
     # as in the product: a worker logs and goes on, a database that is gone is waited for

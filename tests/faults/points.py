@@ -9,15 +9,18 @@ import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import Engine, event
 
 from sla_plugin.ports import Http, HttpAnswer
+from sla_plugin.store.db import WriteTurn
 
 LOSE = "X-Lose"  # header of a played request: which half of the exchange the wire loses
+TURN = "TURN"  # no fault point: a part that waits for the write turn
 TROUBLE = "X-Trouble"  # header of a played request: what the helpdesk answers instead
 
 
@@ -95,18 +98,31 @@ def watch_commits(engine: Engine, channel: Channel) -> None:
         if channel.reach("COMMIT", "", COMMIT_BEFORE) is not None:
             if not postgres:
                 raise sqlite3.OperationalError("database or disk is full")
-            connection.close()
+            connection.driver_connection.close()
             raise psycopg.OperationalError("server closed the connection unexpectedly")
         commit(connection)
         if channel.reach("COMMIT", "", COMMIT_AFTER) is not None:
             if not postgres:
                 raise sqlite3.OperationalError("disk I/O error")
-            connection.close()
+            connection.driver_connection.close()
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
     engine.dialect.do_commit = watched  # type: ignore[method-assign]
     if postgres:
         event.listen(engine, "connect", lambda connection, _record: channel.backends.append(connection.info.backend_pid))
+
+
+def watch_turn(turn: WriteTurn, channel: Channel) -> None:
+    """Who takes SQLite's write turn next is the director's choice: a seed gives one order."""
+    hold = turn.hold
+
+    @contextmanager
+    def watched(wait: float) -> Iterator[None]:
+        channel.reach(TURN, "", ())
+        with hold(wait):
+            yield
+
+    turn.hold = watched  # type: ignore[method-assign]
 
 
 class WatchedHttp:

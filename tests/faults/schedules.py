@@ -21,7 +21,7 @@ from sla_plugin.store.db import Database, open_database
 from sla_plugin.store.schema import METADATA
 from tests.faults.findings import Findings, Remains, broken_chain, compare, remains_of, unfinished
 from tests.faults.parts import GivenClock, Part, Switchboard, Work, start
-from tests.faults.points import Moment, Point
+from tests.faults.points import TURN, Moment, Point
 from tests.faults.scripts import START, TARGETS, Script, Stage, script_of
 from tests.faults.wire import Wire
 from tests.journeys.foreign_desk import ANNA, ROBOT, ForeignDesk, Webhook
@@ -29,11 +29,10 @@ from tests.plant import MINUTE, SECOND, Plant
 
 PATIENCE = 6 * MINUTE  # of given time: after that much without a fault nothing may wait any more
 STOPPED = 95 * SECOND  # longer than any lease
-GRACE = 0.015  # wall seconds without a word from a part, after which it is taken to wait for another
+GRACE = 0.01  # wall seconds without a word from parts that do not compute: they wait for a lock of another
 HANGS = 30.0  # wall seconds
 PAUSES = (0, 0, SECOND // 5, SECOND, 2 * SECOND, 6 * SECOND, 31 * SECOND, 95 * SECOND)
 SKEWS = (-90 * SECOND, -3 * SECOND, 3 * SECOND, 100 * SECOND)
-_RESTING = (-90 * SECOND, 95 * SECOND)
 
 
 class Plan(Protocol):
@@ -238,6 +237,7 @@ class Disturbed(Play):
         self._stopped: list[Part] = []
         self._limit = 0  # chaos lets no more time pass than this
         self._taken: list[Webhook] = []
+        self._forks = 0
 
     # --- the whole of it ------------------------------------------------------------------------------------------
     def play(self, wanted: Remains) -> Findings:
@@ -267,12 +267,12 @@ class Disturbed(Play):
             for deed in act.deeds:
                 self.stage.do(deed)
             self._limit = self.plant.now  # what happened is received before time goes on
-            for _ in range(4):
-                self._disturb(self._deliver, self._inbox, self._together)
+            for _ in range(3):
+                self._disturb(self._deliver, self._deliver, self._inbox, self._inbox, self._together)
             self._undisturbed()
             self.send_webhooks()
             self._limit = self.plant.now + 20 * MINUTE
-            for _ in range(self.chance.randint(2, 6)):
+            for _ in range(self.chance.randint(2, 5)):
                 self._disturb()
             self._calm(self.plant.now + PATIENCE, outbox=self.chance.random() < 0.5, why=f"after act {number}")
 
@@ -283,13 +283,13 @@ class Disturbed(Play):
             late = self.chance.choice([0, 0, SECOND // 3, 20 * SECOND, 9 * MINUTE])
             self.plant.now = max(self.plant.now, coming, min(coming + late, self._limit))
             self._note(f"{self._clock_text()} a transition is due")
-            for _ in range(self.chance.randint(1, 5)):
+            for _ in range(self.chance.randint(1, 3) if self.plant.now <= self._limit else 0):
                 self._disturb()
             self._calm(at, outbox=False, why="time passes")
         if quiet and not self.findings.stuck:
-            for _ in range(3):
+            for _ in range(3 if self.plant.now <= self._limit else 0):
                 self._disturb()
-            self._calm(max(self._limit, self.plant.now) + PATIENCE, outbox=True, why="before a quiet act")
+            self._calm(at, outbox=True, why="before a quiet act")
         self.plant.now = max(self.plant.now, at)
 
     def _calm(self, until: int, *, outbox: bool, why: str) -> None:
@@ -304,11 +304,16 @@ class Disturbed(Play):
         for part in self._stopped[:]:
             self._go_on(part)
 
+    @property
+    def _anything(self) -> Sequence[Callable[[], None]]:
+        often = (self._deliver, self._inbox, self._outbox, self._outbox, self._time)
+        return (*often, *often, self._together, self._wait, self._wait, self._meddle, self._step_clock, self._wake)
+
     # --- what may happen --------------------------------------------------------------------------------------------
     def _disturb(self, *what: Callable[[], None]) -> None:
         """One thing happens, with faults."""
         self.faults_on = True
-        self.chance.choice(what or (self._deliver, self._inbox, self._outbox, self._outbox, self._time, self._together, self._together, self._wait, self._meddle, self._step_clock, self._wake))()
+        self.chance.choice(what or self._anything)()
         self.faults_on = False
 
     def _deliver(self) -> None:
@@ -332,7 +337,7 @@ class Disturbed(Play):
     def _together(self) -> None:
         """Up to four workers and two timekeepers at once, and the door beside them."""
         everybody = [(role, number) for role in ("inbox", "outbox", "timekeeper") for number in (0, 1)]
-        orders: list[tuple[tuple[str, int], dict[str, Any]]] = [(key, {}) for key in self.chance.sample(everybody, self.chance.randint(2, 6))]
+        orders: list[tuple[tuple[str, int], dict[str, Any]]] = [(key, {}) for key in self.chance.sample(everybody, self.chance.choice([2, 2, 2, 3, 3, 6]))]
         webhook = self.chance.choice(list(self.desk.webhooks)) if self.desk.webhooks and self.chance.random() < 0.5 else None
         if webhook is not None:
             orders.append((("door", 0), {"path": "/webhooks/desk", "headers": self.desk.signed(webhook), "body": webhook.body.decode()}))
@@ -379,7 +384,9 @@ class Disturbed(Play):
         part = self._parts.get(key)
         if part is None or part.state in ("dead", "stopped"):  # a stopped one is replaced, as by another host
             house = self.house
-            part = self._parts[key] = start(key[0], house.database, self.plant.outside, house.clock, close=house.wire.close_listener)
+            self._forks += 1
+            close = house.wire.close_listener
+            part = self._parts[key] = start(key[0], house.database, self.plant.outside, house.clock, seed=self._forks, close=close)
             house.board.add(part, self._hear)
         return part
 
@@ -401,11 +408,11 @@ class Disturbed(Play):
             busy = [p for p in parts if p.state == "busy"]
             if not waiting and not busy:
                 return
-            if busy and self.house.board.wait(GRACE if waiting else 1.0):
+            if busy and (self.house.board.wait(GRACE if waiting else 1.0) or (waiting and any(p.computes() for p in busy))):
                 silent_since = time.monotonic()
                 continue
             if waiting:
-                self._release(self.chance.choice(waiting))
+                self._release(self.chance.choice([p for p in waiting if self._may_go(p)] or waiting))
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since > HANGS:
                 raise Hang(f"{[p.role for p in busy]} say nothing for {HANGS:.0f} s")
@@ -421,19 +428,31 @@ class Disturbed(Play):
             part.said, part.state = said, "waiting"
             return
         part.result, part.state = said, "idle"
-        self._note(f"{part.role} {part.pid}: {said}")
+        self._note(f"{part.name}: {said}")
         if said.get("odd"):
             self.findings.odd.append(f"{part.role}: {said['failed']}")
 
+    def _may_go(self, part: Part) -> bool:
+        """False for one that waits for the write turn of another."""
+        turn = self.house.database.turn
+        if part.said["at"][1] != TURN or turn is None:
+            return True
+        holder = (turn.holder() or {}).get("pid")
+        return holder == part.pid or holder not in [p.pid for p in self._parts.values() if p.state in ("busy", "waiting")]
+
     def _release(self, part: Part) -> None:
         """A part that waits at a point goes on, or something happens to it."""
+        if part.said["at"][1] == TURN:
+            part.state = "busy"
+            part.tell(dumps({"fault": None}))
+            return
         point = Point(*part.said["at"])
         choices = [(side, fault) for side, fault in part.said["choices"]]
         self.seen[point, choices[0][0]] += 1
         chosen = self.plan.choose(point, choices) if self.faults_on else None
         if chosen is not None:
             self.hits[Moment(point, *chosen)] += 1
-            self._note(f"{self._clock_text()} {part.role} {part.pid}: {chosen[1]} {chosen[0]} {point.kind} {point.what} at {point.where}")
+            self._note(f"{self._clock_text()} {part.name}: {chosen[1]} {chosen[0]} {point.kind} {point.what} at {point.where}")
         match chosen:
             case (_, "kill"):
                 self._bury(part)
@@ -459,7 +478,7 @@ class Disturbed(Play):
     def _go_on(self, part: Part) -> None:
         """SIGCONT; it goes on where it was stopped."""
         self._stopped.remove(part)
-        self._note(f"{part.role} {part.pid} goes on")
+        self._note(f"{part.name} goes on")
         self.house.board.add(part, self._hear)
         os.kill(part.pid, signal.SIGCONT)
         part.state = "busy"
