@@ -128,7 +128,7 @@ def measure(product: Product, kind: str, breaches: int, seconds: float, rate: fl
     print(line("deadline to the simulator's receipt", [received[t] - watch.seen[t][0] for t in tickets if t in received and t in watch.seen]))
     applied = [write["ticket"] for write in desk.writes if write["applied"]]
     print(f"writes: {len(applied)} for {len(set(applied))} tickets, {sum(not write['applied'] for write in desk.writes)} refused")
-    slowest = max(took for _, took in load.answers)
+    slowest = max(answer.took for answer in load.answers)
     print(f"webhooks of the load: {load.statuses}, slowest answer {slowest:.3f} s, {waiting} deliveries unapplied at the end")
 
 

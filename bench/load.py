@@ -5,11 +5,20 @@ import json
 import threading
 import time
 from datetime import UTC, datetime
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from connectors.signatures import sign_standard
 
 LOAD_TICKETS = 200
+
+
+class Answer(NamedTuple):
+    """One answered request: when it left (seconds since 1970), how long the answer took (seconds), its status."""
+
+    left: float
+    took: float
+    status: int
 
 
 class Load:
@@ -18,7 +27,7 @@ class Load:
     def __init__(self, url: str, secret: str, rate: float) -> None:
         self.address, self.secret, self.rate = urlsplit(url), secret, rate
         self.statuses: dict[int, int] = {}
-        self.answers: list[tuple[float, float]] = []  # when each request left (seconds since 1970), and how long its answer took
+        self.answers: list[Answer] = []
         self._number = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -48,7 +57,8 @@ class Load:
             answer.read()
             with self._lock:
                 self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
-                self.answers.append((time.time() - (time.monotonic() - began), time.monotonic() - began))
+                took = time.monotonic() - began
+                self.answers.append(Answer(time.time() - took, took, answer.status))
 
     def _body(self) -> bytes:
         with self._lock:

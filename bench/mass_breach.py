@@ -120,7 +120,7 @@ def measure(product: Product, database: Database, breaches: int, rate: float) ->
         time.sleep(2)
     assert (counts.alerts("breach"), counts.breached(), counts.commands()) == (breaches, breaches, ACTIONS * breaches)
     last = due / 1e6 + (breaches - 1) / breaches
-    within = [seconds for at, seconds in load.answers if due / 1e6 - 0.1 <= at <= done]
+    within = [answer.took for answer in load.answers if due / 1e6 - 0.1 <= answer.left <= done]
     print(
         f"{breaches} breaches within a second: the last alert is committed {done - last:.2f} s after the last deadline,"
         f" {done - due / 1e6:.2f} s after the first;"

@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import socket
 import threading
 import time
 import weakref
@@ -22,11 +23,15 @@ log = logging.getLogger("sla_plugin.queue")
 GAP = 0.02  # seconds between two wakes of one process
 RETRY_FIRST, RETRY_LAST = 0.25, 2.0  # seconds until a wake that found no Redis is tried again: doubled from the first to the last
 COMPLAIN_EVERY = 60.0  # seconds between two lines about a missing Redis
-ANSWER_WITHIN = 1.0  # seconds Redis has to answer the background thread
+ANSWER_WITHIN = 1.0  # seconds Redis has to answer the background thread, and anybody's connecting
+# a worker that waits for a wake says nothing: without these it would not notice for half a minute that the host it waits for has gone or started again
+KEEPALIVE = {socket.TCP_KEEPIDLE: 3, socket.TCP_KEEPINTVL: 1, socket.TCP_KEEPCNT: 3}
 
 
 def connect(redis_url: str, **options: Any) -> "Redis":
     """A Redis client that fails at once instead of retrying by itself; nothing is opened before the first command."""
+    if not redis_url.startswith("unix:"):
+        options = {"socket_connect_timeout": ANSWER_WITHIN, "socket_keepalive": True, "socket_keepalive_options": KEEPALIVE, **options}
     return Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0), **options)
 
 

@@ -15,7 +15,7 @@ from sla_plugin.store.connections import Connection, list_connections, note_deli
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import Outcome, claim_deliveries, next_tenant, settle_deliveries
 from sla_plugin.store.events import event_row, insert_events
-from sla_plugin.store.tickets import end_history, ensure_tickets, lock_promises
+from sla_plugin.store.tickets import end_history, ensure_tickets, imported_promises, lock_promises
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class Applied:
 
 
 def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) -> Applied:
-    """Apply up to `limit` deliveries of the tenant that waits longest. Raises whatever a poison delivery raises; the caller then tries one by one."""
+    """Apply up to `limit` deliveries of the tenant that waits longest. Raises whatever a poison delivery raises; the caller then tries one by one.
+
+    Waits for others' tickets, then events, promises, connection states and the audit chain, in this order, as everybody does (docs/architecture.md).
+    """
     tenant = next_tenant(tx, now)
     if tenant is None:
         return Applied(0)
@@ -56,23 +59,28 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     unique = list({id(r): r for r in rows if by_key[(r["connection_id"], r["event_key"])] is r}.values())
     _bind(tx, tenant, unique)
     mark_echoes(tx, tenant, unique, connections, outside)
-    fresh = insert_events(tx, unique)
+    # by key, as every worker: two that are told the same events in another order would wait for each other
+    fresh = insert_events(tx, sorted(unique, key=lambda r: (r["connection_id"], r["event_key"])))
     causes: dict[int, list[str]] = {}
+    ended: set[int] = set()
     for row in unique:
         if row["promise_id"] is not None and (row["connection_id"], row["event_key"]) in fresh:
             causes.setdefault(row["promise_id"], []).append(row["event_key"])
         elif row["kind"] == "history.ended" and (row["connection_id"], row["event_key"]) in fresh:
-            end_history(tx, tenant, row["connection_id"], now)
+            ended.add(row["connection_id"])
     tries = {delivery.id: delivery.tries + 1 for delivery in claimed}
     outcomes += [Outcome(delivery, tries[delivery], "applied", _repeated(made, fresh, by_key), _became(made)) for delivery, made in delivered.items()]
     settle_deliveries(tx, tenant, now, outcomes)
     tell_outcomes(tx, {delivery.id: connections[delivery.connection_id].name for delivery in claimed}, outcomes)
-    for connection_id in sorted({d.connection_id for d in claimed}):
-        note_delivery(tx, tenant, connection_id, max(d.received_at for d in claimed if d.connection_id == connection_id))
+    if ended:
+        lock_promises(tx, tenant, {*causes, *imported_promises(tx, tenant, ended)})  # all in one order
+        end_history(tx, tenant, ended, now)
     written = Written()
     if causes:
         promises = lock_promises(tx, tenant, causes)
         written = evaluate_promises(tx, tenant, promises, now, outside, causes)
+    for connection_id in sorted({d.connection_id for d in claimed}):
+        note_delivery(tx, tenant, connection_id, max(d.received_at for d in claimed if d.connection_id == connection_id))
     changes: dict[str, Any] = {"deliveries": len(claimed), "events": len(fresh), **written.changes()}
     append_audit(tx, tenant, now, "machine", "deliveries applied", changes)
     return Applied(len(claimed), written.earliest, tuple(d.id for d in claimed))

@@ -17,9 +17,9 @@ def keep_time(tx: Transaction, now: int, outside: Outside, limit: int) -> int:
     Deliveries received before the transition are applied first, for which it waits at most `PATIENCE`; a connection with deliveries untried for longer
     than the grace is evaluated only up to its watermark.
     """
-    held_back = watermarks(tx, now - GRACE)
-    promises = claim_due(tx, now, limit, held_back)
     arriving = watermarks(tx, now)
+    held_back = {connection: at for connection, at in arriving.items() if at < now - GRACE}
+    promises = claim_due(tx, now, limit, held_back)
     ready = [
         p
         for p in promises

@@ -38,8 +38,10 @@ CIRCUIT = 5  # failures in a row that open it
 def bind_calls(tx: Transaction, now: int, limit: int) -> int:
     """Make a call for every ticket with pending commands and no open call. Returns how many."""
     made = 0
-    for row in sorted(tickets_with_pending(tx, limit), key=lambda r: r.promise_id):  # promises are locked in id order, everywhere
-        lock_promises(tx, row.tenant_id, [row.promise_id])
+    rows = tickets_with_pending(tx, limit)
+    for tenant in sorted({row.tenant_id for row in rows}):
+        lock_promises(tx, tenant, {row.promise_id for row in rows if row.tenant_id == tenant})
+    for row in rows:
         # each lost race makes the next try a little more patient
         lost = superseded_since(tx, row.tenant_id, row.connection_id, row.external_id, now - 600 * SECOND)
         wait = 0 if lost == 0 else min(SECOND // 10 * 2**lost, 60 * SECOND)
@@ -159,6 +161,8 @@ def freeze(
     row = held_call(tx, call.tenant_id, call.id, call.lease)
     if row is None:
         return False
+    if overtaken:
+        lock_promises(tx, call.tenant_id, [call.promise_id])  # before its commands are touched: who evaluates it may be about to plan the same ones
     for command, reason in overtaken:
         settle_commands(tx, call.tenant_id, [command.id], "overtaken", now, reason)
     if not frozen:
@@ -203,13 +207,13 @@ def settle_sent(tx: Transaction, call: CallRow, connection: Connection, answer: 
     row.answer = {"audit_id": answer.audit_id, "comment_id": answer.comment_id, "at": answer.at}
     tx.flush()
     commands = commands_of(tx, call.tenant_id, call.id)
-    settle_commands(tx, call.tenant_id, [c.id for c in commands], "sent", now)
     if answer.comment_id:
         keys = find_comment(tx, call.tenant_id, call.promise_id, answer.comment_id)
         if keys:
             promises = lock_promises(tx, call.tenant_id, [call.promise_id])
             mark_own(tx, call.tenant_id, [(connection.id, key) for key in keys])
             evaluate_promises(tx, call.tenant_id, promises, now, outside, {})
+    settle_commands(tx, call.tenant_id, [c.id for c in commands], "sent", now)
     state: dict[str, Any] = {"failures": 0, "paused_until": None, "paused_reason": None}
     if answer.limit_remaining is not None:
         state["limit_remaining"] = answer.limit_remaining
@@ -228,8 +232,8 @@ def settle_conflict(tx: Transaction, call: CallRow, connection: Connection, now:
         return
     row.state, row.settled_at, row.status, row.reason = "superseded", now, 409, "the ticket was changed meanwhile; read again"
     tx.flush()
-    settle_commands(tx, call.tenant_id, [c.id for c in commands_of(tx, call.tenant_id, call.id)], "pending", None)
     _take_back(tx, call, connection, now, outside)
+    settle_commands(tx, call.tenant_id, [c.id for c in commands_of(tx, call.tenant_id, call.id)], "pending", None)
     tx.after_commit(outside.queue.wake_outbox)
 
 
@@ -238,8 +242,8 @@ def settle_permanent(tx: Transaction, call: CallRow, connection: Connection, err
     row = held_call(tx, call.tenant_id, call.id, call.lease)
     if row is None:
         return
-    _fail(tx, row, error, now)
     _take_back(tx, call, connection, now, outside)
+    _fail(tx, row, error, now)  # last: it ends with the audit chain, and who has that waits for nobody
 
 
 def _fail(tx: Transaction, row: CallRow, error: ConnectorError, now: int) -> None:

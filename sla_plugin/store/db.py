@@ -183,6 +183,11 @@ def engine_options(url: str) -> dict[str, Any]:
         "pool_pre_ping": True,
         "connect_args": {
             "connect_timeout": 3,
+            # a database host that vanishes without a word is noticed within 10 s (on TCP), not when the kernel has tried for a quarter of an hour
+            "keepalives_idle": 3,
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
             # a stopped process must not hold its locks beyond a lease
             "options": "-c idle_in_transaction_session_timeout=8000 -c lock_timeout=10000 -c timezone=UTC",
         },

@@ -223,11 +223,17 @@ def postpone_promise(tx: Transaction, tenant: int, promise: int, at: int) -> Non
     tx.execute(update(PROMISES).where(PROMISES.c.tenant_id == tenant, PROMISES.c.id == promise).values(next_transition_at=at))
 
 
-def end_history(tx: Transaction, tenant: int, connection: int, now: int) -> None:
-    """The import of a connection is over: its promises live from now on."""
+def imported_promises(tx: Transaction, tenant: int, connections: Collection[int]) -> Sequence[int]:
+    """The promises of some connections whose import is still under way."""
+    query = select(PROMISES.c.id).where(PROMISES.c.tenant_id == tenant, PROMISES.c.connection_id.in_(list(connections)), PROMISES.c.history.is_(True))
+    return tx.scalars(query).all()
+
+
+def end_history(tx: Transaction, tenant: int, connections: Collection[int], now: int) -> None:
+    """The import of some connections is over: their promises, which are locked, live from now on."""
     tx.execute(
-        update(PromiseRow)
-        .where(PromiseRow.tenant_id == tenant, PromiseRow.connection_id == connection, PromiseRow.history.is_(True))
+        update(PROMISES)
+        .where(PROMISES.c.tenant_id == tenant, PROMISES.c.connection_id.in_(list(connections)), PROMISES.c.history.is_(True))
         .values(history=False, alerts_since=now, next_transition_at=now)
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import threading
 import zlib
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from sla_plugin.jobs.queue import RqQueue, open_queue
+from sla_plugin.jobs.queue import RqQueue, connect, open_queue
+from sla_plugin.supervisor.redis_server import find_server
 
 
 def waiting(redis_url: str, name: str) -> int:
@@ -62,3 +64,18 @@ def test_a_child_process_wakes_by_its_own_thread(redis_url: str) -> None:
         os._exit(0 if queue.flush(5) and threading.active_count() == 2 else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert waiting(redis_url, "outbox") == 1
+
+
+def test_wakes_over_tcp(free_port: int) -> None:
+    """What keeps a connection over TCP honest is understood by the client and by the system."""
+    with (
+        subprocess.Popen([find_server(), "--port", str(free_port), "--save", ""], stdout=subprocess.DEVNULL) as server,
+        connect(f"redis://127.0.0.1:{free_port}") as redis,
+    ):
+        try:
+            queue = RqQueue(f"redis://127.0.0.1:{free_port}")
+            queue.wake_inbox()
+            assert queue.flush(5)
+            assert open_queue("inbox", redis).count == 1
+        finally:
+            server.terminate()
