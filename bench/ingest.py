@@ -105,7 +105,7 @@ class Rows:
     def deliveries(self) -> tuple[int, ...]:
         """Rows, distinct keys, duplicates counted, deliveries refused."""
         return self._numbers(
-            "SELECT count(*), count(DISTINCT delivery_key), coalesce(sum(duplicates), 0), (SELECT coalesce(sum(refused), 0) FROM connection_state) FROM delivery"
+            "SELECT count(*), count(DISTINCT delivery_key), coalesce(sum(duplicates), 0), (SELECT sum(refused) FROM connection_state) FROM delivery"
         )
 
     def _numbers(self, query: str) -> tuple[int, ...]:

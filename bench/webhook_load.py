@@ -56,8 +56,8 @@ class Delivery:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
 
 
-def zendesk_delivery(secret: str, tickets: int = 5000) -> Delivery:
-    """A signed `ticket.status_changed` of about 2 KiB, as Zendesk sends them, with an id nobody had before."""
+def zendesk_delivery(secret: str, tickets: int = 5000, created_at: str = "2026-11-21T08:00:00Z") -> Delivery:
+    """A signed `ticket.status_changed` of about 2 KiB, as Zendesk sends them, with an id nobody had before; about one of `tickets` tickets in turn."""
     number = next(_NUMBERS)
     at = time.time_ns() // 1000
     iso = datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -66,7 +66,7 @@ def zendesk_delivery(secret: str, tickets: int = 5000) -> Delivery:
         "actor_id": "8447388090494",
         "assignee_id": "8447388090494",
         "brand_id": "8447346621310",
-        "created_at": "2026-11-21T08:00:00Z",
+        "created_at": created_at,
         "custom_status": "8447320465790",
         "description": "Since this morning the export of the monthly report ends with an error. " * 14,
         "external_id": None,

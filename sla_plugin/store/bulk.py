@@ -86,7 +86,7 @@ def _select_sql(table: Table, columns: tuple[str, ...]) -> str:
     binary = [c for c in columns if _is_binary(table, c)]
     if not binary:
         return f"SELECT {names} FROM json_to_recordset(%s::json) AS r ({plain})"  # noqa: S608 - names of our tables
-    arrays = ", ".join("%s::bytea[]" for _ in binary)
+    arrays = ", ".join("%b::bytea[]" for _ in binary)
     # zipped by position: both come in the order of the rows
     return f"SELECT {names} FROM ROWS FROM (json_to_recordset(%s::json) AS ({plain}), unnest({arrays})) AS r ({_names_of(table, columns)})"  # noqa: S608
 

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import JSON, BigInteger, Engine, MetaData, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from sla_plugin.errors import ConfigurationError
@@ -27,6 +28,7 @@ NAMING = {
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+_T = TypeVar("_T")
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
@@ -170,6 +172,46 @@ class Database:
     def reset_after_fork(self) -> None:
         """Forget the parent's connections; call in a new child process."""
         self.engine.dispose(close=False)
+
+
+class Statements:
+    """For writes of a single statement, by one thread: on Postgres a kept connection on which every statement commits itself, on SQLite a transaction.
+
+    One round trip instead of four (is it alive, BEGIN, the statement, COMMIT); the commit is synchronous all the same.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._kept: Transaction | None = None
+
+    def run(self, write: Callable[[Transaction], _T]) -> _T:
+        """What `write` returns. It must stand being called twice: a kept connection that broke is replaced once, which a restart of the server needs."""
+        if self._database.turn is not None:
+            with self._database.transaction() as tx:
+                return write(tx)
+        was_kept = self._kept is not None
+        try:
+            return self._on_kept(write)
+        except OperationalError:
+            if not was_kept:
+                raise
+            return self._on_kept(write)
+
+    def close(self) -> None:
+        """Give the kept connection back."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+    def _on_kept(self, write: Callable[[Transaction], _T]) -> _T:
+        try:
+            if self._kept is None:
+                self._kept = Transaction(self._database.engine)
+                self._kept.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            return write(self._kept)
+        except BaseException:
+            self.close()
+            raise
 
 
 def engine_options(url: str) -> dict[str, Any]:

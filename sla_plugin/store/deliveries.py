@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Index, LargeBinary, String, Table, UniqueConstraint, func, select, text, update
+from sqlalchemy import Index, LargeBinary, String, Table, UniqueConstraint, bindparam, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import insert_rows, update_rows
@@ -43,6 +43,15 @@ class Delivery(TenantRow, Base):
 
 BATCH_BYTES = 500_000  # of bodies applied in one transaction
 DELIVERIES = cast(Table, Delivery.__table__)
+_COUNT_DUPLICATE = (
+    update(DELIVERIES)
+    .where(
+        DELIVERIES.c.tenant_id == bindparam("b_tenant"),
+        DELIVERIES.c.connection_id == bindparam("b_connection"),
+        DELIVERIES.c.delivery_key == bindparam("b_key"),
+    )
+    .values(duplicates=DELIVERIES.c.duplicates + 1)
+)
 
 
 def insert_deliveries(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[int]:
@@ -50,13 +59,9 @@ def insert_deliveries(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set
     return {row[0] for row in insert_rows(tx, DELIVERIES, rows, known=("tenant_id", "connection_id", "delivery_key"), returning=("id",))}
 
 
-def count_duplicate(tx: Transaction, tenant: int, connection: int, key: str) -> None:
-    """The same delivery came again."""
-    tx.execute(
-        update(Delivery)
-        .where(Delivery.tenant_id == tenant, Delivery.connection_id == connection, Delivery.delivery_key == key)
-        .values(duplicates=Delivery.duplicates + 1)
-    )
+def count_duplicates(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+    """These deliveries came again."""
+    tx.connection().execute(_COUNT_DUPLICATE, [{"b_tenant": r["tenant_id"], "b_connection": r["connection_id"], "b_key": r["delivery_key"]} for r in rows])
 
 
 def delivery_row(tenant: int, connection: int, key: str, received_at: int, headers: Mapping[str, str], body: bytes, history: bool = False) -> dict[str, Any]:

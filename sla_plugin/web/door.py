@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 _speaking = logging.getLogger(__name__)  # asked before a line is made that nobody wants
 PREFIX = "/webhooks/"
-_REMEMBER = 2.0  # seconds a connection's secrets are kept in memory; a retired secret stops working within that
+_REMEMBER = 2.0  # seconds a connection's secrets are kept in memory; a retired secret stops working within twice that
 _STATUS = {
     200: "200 OK",
     202: "202 Accepted",
@@ -50,17 +50,34 @@ class Doors:
         self._database = database
         self._outside = outside
         self._known: dict[str, tuple[float, Door]] = {}
-        self._lock = threading.Lock()
+        self._looking = threading.Lock()
 
     def find(self, public_id: str) -> Door | None:
-        """The door of a connection; None if there is no such connection."""
-        now = time.monotonic()
+        """The door of a connection; None if there is no such connection.
+
+        When what we know grows old, one thread looks it up again; the others do not all ask at once, but go on with it for as long again.
+        """
         known = self._known.get(public_id)
-        if known is not None and now - known[0] < _REMEMBER:
+        if known is None:
+            return self._look_up(public_id)
+        age = time.monotonic() - known[0]
+        if age < _REMEMBER:
             return known[1]
+        mine = self._looking.acquire(blocking=False)
+        if not mine and age < 2 * _REMEMBER:
+            return known[1]
+        try:
+            return self._look_up(public_id)
+        finally:
+            if mine:
+                self._looking.release()
+
+    def _look_up(self, public_id: str) -> Door | None:
+        now = time.monotonic()
         with self._database.reading() as tx:
             connection = find_by_public_id(tx, public_id)
         if connection is None:
+            self._known.pop(public_id, None)
             return None
         door = Door(
             tenant=connection.tenant_id,
@@ -69,8 +86,7 @@ class Doors:
             connector=self._outside.connector(connection.connector),
             secrets=tuple(self._outside.secrets(connection)),
         )
-        with self._lock:
-            self._known[public_id] = (now, door)
+        self._known[public_id] = (now, door)
         return door
 
 

@@ -1,13 +1,16 @@
 """The door as a WSGI callable, on both databases: what it answers, and what is committed when it has answered."""
 
+import contextlib
 import io
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 from connectors.signatures import sign_standard
 from sla_plugin.settings import Settings
@@ -107,20 +110,78 @@ def test_refused_and_nothing_kept(plant: Plant, door: WebhookDoor, change: dict[
 
 
 def test_many_at_once_share_commits_and_each_is_answered(plant: Plant, door: WebhookDoor) -> None:
-    answers: list[int] = []
+    written, answers = [], []
+    event.listen(plant.database.engine, "before_cursor_execute", lambda _c, _k, statement, *_: written.append(statement))
+    go_on = threading.Event()
+    door.committer = Committer(plant.database, lambda: go_on.wait(10))  # after the first commit all others arrive
 
     def send(number: int) -> None:
         body = json.dumps({"n": number}).encode()
         answers.append(post(door, body, headers=signed(plant, f"d{number % 30}", body))[0])
 
-    threads = [threading.Thread(target=send, args=(n,)) for n in range(40)]
+    send(0)
+    threads = [threading.Thread(target=send, args=(n,)) for n in range(1, 40)]
     for thread in threads:
         thread.start()
+    assert eventually(lambda: door.committer._queue.qsize() == 39)
+    go_on.set()
     for thread in threads:
         thread.join()
+    door.committer.close()
     assert sorted(answers) == [200] * 10 + [202] * 30
-    assert len(plant.rows("delivery")) == 30
-    assert len(plant.queue.wakes) <= 40
+    assert sum(statement.startswith("INSERT INTO delivery") for statement in written) == 2
+    rows = {row["delivery_key"]: row["duplicates"] for row in plant.rows("delivery")}
+    assert rows == {f"d{n}": int(n < 10) for n in range(30)}
+
+
+def test_while_a_commit_hangs_the_sender_is_asked_to_come_again_and_nothing_is_lost(plant: Plant, door: WebhookDoor) -> None:
+    door.committer = Committer(plant.database, plant.queue.wake_inbox, patience=0.1)
+    with nobody_writes(plant):
+        assert ask(door, plant, "d1") == (503, "5")  # waits in vain
+        assert eventually(lambda: ask(door, plant, "d2") == (503, "5") and door.committer._queue.empty())  # not even queued
+    door.committer.close()
+    assert [row["delivery_key"] for row in plant.rows("delivery")] == ["d1"]
+    assert (ask(door, plant, "d1"), ask(door, plant, "d2")) == ((200, None), (202, None))
+
+
+@pytest.mark.postgres
+def test_a_restarted_server_is_not_the_senders_matter(postgres_url: str, tmp_path: Path) -> None:
+    plant = Plant(Settings.from_env({"DATABASE_URL": postgres_url, "SLA_DATA_DIR": str(tmp_path)}))
+    door = WebhookDoor(flask, plant.database, plant.outside, lambda: plant.now)
+    assert ask(door, plant, "d1") == (202, None)
+    with plant.database.reading() as tx:
+        tx.connection().exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    assert ask(door, plant, "d2") == (202, None)
+    door.committer.close()
+    plant.close()
+
+
+def ask(door: WebhookDoor, plant: Plant, key: str) -> tuple[int, str | None]:
+    """Send a good delivery: status and Retry-After."""
+    told: dict[str, str] = {}
+    environ = {f"HTTP_{k.replace('-', '_').upper()}": v for k, v in signed(plant, key, b"{}").items()}
+    environ |= {"REQUEST_METHOD": "POST", "PATH_INFO": "/webhooks/crm", "CONTENT_LENGTH": "2"}
+    door({**environ, "wsgi.input": io.BytesIO(b"{}")}, lambda status, headers: told.update(headers, status=status))
+    return int(told["status"].split()[0]), told.get("Retry-After")
+
+
+@contextlib.contextmanager
+def nobody_writes(plant: Plant) -> Iterator[None]:
+    """Somebody else holds the write turn (SQLite) or the table (Postgres)."""
+    with plant.database.transaction() as tx:
+        if tx.is_postgres:
+            tx.connection().exec_driver_sql("LOCK TABLE delivery IN EXCLUSIVE MODE")
+        yield
+
+
+def eventually(what: Callable[[], bool]) -> bool:
+    """True once it is; False if it is not within 10 s."""
+    end = time.monotonic() + 10
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def test_one_bad_row_fails_one_request(plant: Plant) -> None:
@@ -133,7 +194,7 @@ def test_one_bad_row_fails_one_request(plant: Plant) -> None:
     committer = Committer(plant.database, plant.queue.wake_inbox)
     slots = [committer_module._Slot(row) for row in rows]
     committer._commit(slots)
-    assert [(slot.wait(), slot.fresh) for slot in slots] == [(True, True), (True, False), (True, True)]
+    assert [(slot.wait(1), slot.fresh) for slot in slots] == [(True, True), (True, False), (True, True)]
     assert [r["id"] for r in plant.rows("delivery")] == [1, 3]
     with pytest.raises(NotStored):
         committer.store({**rows[1], "id": 4})
@@ -141,14 +202,15 @@ def test_one_bad_row_fails_one_request(plant: Plant) -> None:
 
 
 def test_a_database_that_is_gone_means_send_it_again(plant: Plant, door: WebhookDoor) -> None:
-    assert post(door, b"{}", headers=signed(plant, "d1", b"{}"))[0] == 202
+    assert ask(door, plant, "d1") == (202, None)
+    door.committer.close()
     good = plant.database.engine
     try:
         plant.database.engine = _gone(good)
-        assert post(door, b"{}", headers=signed(plant, "d2", b"{}"))[0] == 503
+        assert ask(door, plant, "d2") == (503, "5")
     finally:
         plant.database.engine = good
-    assert post(door, b"{}", headers=signed(plant, "d2", b"{}"))[0] == 202
+    assert ask(door, plant, "d2") == (202, None)
 
 
 def _gone(engine: Any) -> Any:
