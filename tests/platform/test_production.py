@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,7 +69,7 @@ def all_applied(production: Production) -> bool:
 
 
 def test_a_day_in_production(production: Production, tmp_path: Path) -> None:
-    """Load all the time; meanwhile one of each kind of process is replaced by another, and a backup is taken. Then all of it ends, and lives on from a backup."""
+    """Load all the time; meanwhile one of each kind of process is replaced by another, and a backup is taken. Then all ends, and lives on from a backup."""
     kinds = (("worker", "inbox"), ("worker", "outbox"), ("timekeeper",))
     parts = {kind: production.start(*kind, count=2) for kind in kinds}
     web = production.web("--preload")  # the worse case: what is made before a fork must not be shared
@@ -165,15 +166,22 @@ def test_requests_that_came_in_are_answered(production: Production, words: tuple
     assert production.count("deliveries") == {"stored": 60}
 
 
+HANDED = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 def test_a_whole_new_web_server_behind_a_socket_that_stays(production: Production) -> None:
     """The socket belongs to somebody else (systemd): even a stop and a start lose no webhook."""
     place = urlsplit(production.url)
     with socket.create_server((place.hostname or "", place.port or 0), backlog=1024) as listener:
         listener.set_inheritable(True)
-        given = f'exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
 
         def start() -> "subprocess.Popen[bytes]":
-            return production.run("sh", "-c", given, "sh", *GUNICORN, pass_fds=(listener.fileno(),))
+            return production.run(sys.executable, "-c", HANDED, str(listener.fileno()), *GUNICORN, pass_fds=(listener.fileno(),))
 
         web = start()
         eventually(production.ready, 30, "it serves")
