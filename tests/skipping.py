@@ -1,6 +1,6 @@
 """The only reasons to skip a test. Each can be demanded through TESTS_REQUIRE (comma-separated); .ci/run demands all of them."""
 
-MAY_BE_ABSENT = ("chromium", "dovecot", "mounts", "namespaces", "node", "shared")
+MAY_BE_ABSENT = ("chromium", "dovecot", "mounts", "namespaces", "node", "shared", "systemd")
 
 
 def is_allowed(reason: str, required: str) -> bool:

@@ -31,6 +31,10 @@ def backup_command(settings: Settings, file: Path) -> None:
     FILE must not exist; it appears whole or not at all, readable by you alone. It fits SQLite and Postgres alike. The secret key is not in it.
     """
     installation = open_installation(settings)
+    with answering():
+        found = schema.current(installation.runtime.database.engine)
+    if found != schema.REVISION:
+        raise ConfigurationError(f"the database is at revision {found}, newer than this version knows ({schema.REVISION}): back it up with the newer version")
     begun = time.monotonic()
     with answering(), installation.runtime.database.snapshot() as tx:
         rows = write_backup(tx, file, installation.now())
