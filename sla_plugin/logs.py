@@ -42,6 +42,7 @@ def set_up_logging(level: str, form: str = "text") -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_part,
     ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -60,6 +61,20 @@ def set_up_logging(level: str, form: str = "text") -> None:
         logging.getLogger(ours).setLevel(level)
     logging.getLogger("rq").setLevel(logging.CRITICAL)  # our own worker says it in one line
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+_part: list[str] = []
+
+
+def speak_as(part: str) -> None:
+    """From now on every line of this process names its part."""
+    _part[:] = [part]
+
+
+def _name_part(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _part:
+        event["part"] = _part[0]
+    return event
 
 
 def where(error: BaseException) -> str:
@@ -120,5 +135,6 @@ def _readable(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     """`03:14:15 WARNING delivery refused connection=CRM reason='…' (sla_plugin.web.door)`."""
     at, level, name = str(event.pop("timestamp", ""))[11:19], str(event.pop("level", "")).upper(), event.pop("logger", "")
     happened, frames = event.pop("event", ""), event.pop("exception", [])
+    name = event.pop("part", None) or name
     facts = "".join(f" {key}={value!r}" if isinstance(value, str) and (" " in value or not value) else f" {key}={value}" for key, value in event.items())
     return "\n    ".join([f"{at} {level} {happened}{facts} ({name})", *frames])

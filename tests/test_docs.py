@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 
 from connectors.registry import CONNECTORS, connector
+from sla_plugin import __version__
 from sla_plugin.actions.registry import ACTIONS, DEFAULT_ON_BREACH
 from sla_plugin.cli import main
 from sla_plugin.engine.calendars import Calendar
@@ -23,7 +25,9 @@ from sla_plugin.errors import InvalidDefinition
 from sla_plugin.ports import InboundRequest
 from sla_plugin.reports.exports import EXPORTS
 from sla_plugin.services.apply_policy_file import read_policy_file
+from sla_plugin.store.deliveries import STATES
 from sla_plugin.supervisor.parts import INBOX, OUTBOX, REDIS, SUPERVISOR, TIMEKEEPER, WEB
+from sla_plugin.web.metric_table import METRICS as METRIC_TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "connectors").glob("*/README.md"))]
@@ -158,6 +162,57 @@ def test_every_export_is_documented() -> None:
 def test_every_part_is_documented() -> None:
     for part in (SUPERVISOR, WEB, INBOX, OUTBOX, TIMEKEEPER, REDIS):
         assert f"| {part} |" in TEXTS["docs/operations.md"]
+
+
+# --- bad days --------------------------------------------------------------------------------------------------------
+BAD_DAYS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in TEXTS["docs/operations.md"].partition("\n## Bad days\n")[2].partition("\n## ")[0].splitlines()
+    if line.startswith("| ")
+][1:]
+CODE = "\n".join(path.read_text() for folder in ("sla_plugin", "connectors") for path in sorted((ROOT / folder).rglob("*.py")))
+KNOWN_METRICS = {row.name for row in METRIC_TABLE} | {
+    f"{row.name}{end}" for row in METRIC_TABLE if row.kind == "histogram" for end in ("_bucket", "_sum", "_count")
+}
+
+
+@pytest.mark.parametrize("row", BAD_DAYS, ids=[row[0] for row in BAD_DAYS])
+def test_what_a_bad_day_shows_is_what_the_code_says(row: list[str]) -> None:
+    """Lines of the log and names of metrics, as they really are."""
+    _, _, log, metrics, do = row
+    assert do
+    for line in re.findall(r"`([^`]+)`", log):
+        stem = line.removeprefix("delivery ")  # one line is made of the outcome's name
+        assert line in CODE or (stem in STATES), f"no line of the log says {line!r}"
+        assert re.search(rf"log(ger)?\.\w+\(.*{re.escape(line)}", CODE) or f'"{line}"' in CODE or stem in STATES
+    assert [name for name in re.findall(r"`(sla_\w+)`", metrics) if name not in KNOWN_METRICS] == []
+
+
+def test_bad_days_are_all_there() -> None:
+    assert len(BAD_DAYS) >= 19
+    assert sum(bool(re.findall(r"`sla_", row[3])) for row in BAD_DAYS) >= 16
+
+
+def test_the_alarms_name_metrics_that_exist() -> None:
+    rules = [rule for group in yaml.safe_load((ROOT / "docs/alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+    named = {name for rule in rules for name in re.findall(r"\bsla_\w+", rule["expr"])}
+    assert named <= KNOWN_METRICS
+    assert {
+        "sla_inbox_age_seconds",
+        "sla_lateness_seconds",
+        "sla_part_up",
+        "sla_outbox_commands",
+        "sla_connection_paused_seconds",
+        "sla_credentials_refused",
+    } <= named
+    for rule in rules:  # a label a rule picks or speaks of is one the metric has
+        labels = {label for row in METRIC_TABLE if re.search(rf"\b{row.name}\b", rule["expr"]) for label in row.labels}
+        assert set(re.findall(r"\{(\w+)=", rule["expr"])) <= labels
+        assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= labels | {"instance"}
+
+
+def test_the_version_is_said_once() -> None:
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
 # --- the webhooks of the README --------------------------------------------------------------------------------------

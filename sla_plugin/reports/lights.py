@@ -48,6 +48,10 @@ def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartH
     return sorted(found, key=lambda light: LEVELS.index(light.level))
 
 
+def _short(amount: int) -> str:
+    return f"{amount / SECOND:.2f} s" if amount < 10 * SECOND else format_duration(amount)
+
+
 def _level(waited: int) -> str:
     return "bad" if waited > BAD else "watch" if waited > WATCH else "good"
 
@@ -74,7 +78,7 @@ def _time(machine: Machine, tenant: TenantFigures) -> Light:
         )
     if not late.count:
         return Light("good", "time", "nothing is overdue", "queue")
-    text = f"{late.count} alerts in 5 minutes, 99 % of them within {late.p99 / SECOND:.2f} s"
+    text = f"{late.count} alerts in 5 minutes, 99 % of them within {_short(late.p99)}"
     return Light("watch" if late.p99 > WATCH else "good", "time", text, "queue")
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sla_plugin.logs import speak_as
 from sla_plugin.settings import Settings
 
 WEB, INBOX, OUTBOX, TIMEKEEPER, REDIS, SUPERVISOR = "web", "inbox-worker", "outbox-worker", "timekeeper", "redis", "supervisor"
@@ -23,7 +24,8 @@ class Part:
 
 
 def announce(settings: Settings, name: str, *, url: str = "") -> None:
-    """Write that this process is the part `name`."""
+    """Write that this process is the part `name`; its log lines say so, too."""
+    speak_as(name)
     folder = settings.data_dir / "parts"
     folder.mkdir(parents=True, exist_ok=True)
     part = Part(name, os.getpid(), process_birth(os.getpid()), datetime.now(UTC).isoformat(timespec="seconds"), url)

@@ -37,6 +37,7 @@ class Tally:
         self._folder = folder
         self._lock = threading.Lock()
         self._cells: memoryview | None = None
+        self._handle: int | None = None
 
     def count(self, status: int, seconds: float) -> None:
         """One more answer."""
@@ -66,6 +67,13 @@ class Tally:
         within = total[1 + len(STATUSES) : _CELLS - 1]
         return Answers(dict(zip(STATUSES, total[1 : 1 + len(STATUSES)], strict=True)), within, total[_CELLS - 1] / 1e6)
 
+    def close(self) -> None:
+        """Leave the slot to the next process; the end of this one does the same."""
+        with self._lock:
+            if self._handle is not None:
+                os.close(self._handle)
+            self._cells = self._handle = None
+
     def _take_slot(self) -> memoryview:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +84,7 @@ class Tally:
                 except BlockingIOError:
                     os.close(handle)
                     continue
+                self._handle = handle  # stays open, and so locked
                 return _mapped(handle)
         except OSError:
             pass  # a full or read-only disk must not cost a webhook: this process counts for itself
@@ -83,7 +92,7 @@ class Tally:
 
 
 def _mapped(handle: int) -> memoryview:
-    """The file as numbers; it stays open, and so locked, as long as the process lives. One of another version starts at nought."""
+    """The file as numbers. One of another version starts at nought."""
     if os.fstat(handle).st_size != _SIZE:
         os.ftruncate(handle, 0)
         os.posix_fallocate(handle, 0, _SIZE)  # a page that the disk has no room for would end the process at the first write

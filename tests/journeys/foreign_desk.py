@@ -40,7 +40,7 @@ class Refusal(Exception):
 class Fault:
     """What goes wrong with one PUT.
 
-    status       answered instead of applying (with `retry_after`)
+    status       answered instead of applying (with `error` and `retry_after`)
     applies      at once | never | late (when the test calls `land_late`)
     answers      False = the connection breaks without an answer
     after        called before the answer leaves (a slow vendor, a kill at the worst moment)
@@ -48,6 +48,7 @@ class Fault:
 
     status: int | None = None
     retry_after: int | None = None
+    error: str = "Out of order"
     applies: str = "at once"
     answers: bool = True
     after: Callable[[], None] = lambda: None
@@ -75,6 +76,7 @@ class ForeignDesk:
         self.applied: list[tuple[float, int, dict[str, Any]]] = []  # by the API: (at, ticket, {member: (before, after)})
         self.refused: list[tuple[int, int, str]] = []  # (status, ticket, error)
         self.reads = 0
+        self.named: list[tuple[str, str | None]] = []  # (method, X-Request-Id) of each request about a ticket
         self.faults: deque[Fault] = deque()  # one per PUT, in order
         self.read_faults: deque[int] = deque()  # statuses, one per GET of a ticket
         self.between: Callable[[int], None] | None = None  # called once, after a ticket was read and before anything else arrives
@@ -164,6 +166,8 @@ class ForeignDesk:
         basic = base64.b64encode(f"{self.email}/token:{self.token}".encode()).decode()
         if headers.get("Authorization") != f"Basic {basic}":
             raise Refusal(401, "Couldn't authenticate you")
+        if "/tickets/" in path:
+            self.named.append((method, headers.get("X-Request-Id")))
         match method, path.partition("?")[0].strip("/").removesuffix(".json").split("/"):
             case "GET", ["api", "v2", "users", "me"]:
                 return {"user": {"id": ROBOT, "name": STAFF[ROBOT], "role": "agent"}}
@@ -192,7 +196,7 @@ class ForeignDesk:
             fault = self.faults.popleft() if self.faults else Fault()
         if fault.status is not None:
             fault.after()
-            raise Refusal(fault.status, "Out of order", fault.retry_after)
+            raise Refusal(fault.status, fault.error, fault.retry_after)
         answer = None
         if fault.applies == "late":
             with self._lock:
