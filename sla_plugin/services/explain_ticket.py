@@ -71,11 +71,7 @@ def explain_ticket(tx: Transaction, tenant: int, ticket: Ticket, connection: Con
         "events": len(rows),
         "clocks": [_clock(clock, events, calendars, records.get((clock.metric, clock.cycle)) is not None) for clock in verdict.clocks],
         "choice": _choice(promise, verdict),
-        "by_hand": [
-            {"event": r.event_key, "decided_at": r.occurred_at, "what": override_text(r.kind, r.data["values"]), "actor": r.actor_id, **r.data["values"]}
-            for r in sorted(rows, key=attrgetter("occurred_at", "id"))
-            if r.kind in KINDS
-        ],
+        "by_hand": [_by_hand(row) for row in sorted(rows, key=attrgetter("occurred_at", "id")) if row.kind in KINDS],
         "corrections": [
             {
                 "metric": c.metric,
@@ -114,6 +110,12 @@ def _choice(promise: Promise, verdict: Verdict) -> Sequence[Mapping[str, Any]]:
     """The policies in the order they were tried, up to the match."""
     reasons: Sequence[Mapping[str, Any]] = (promise.choice or {}).get("reasons") or ()
     return reasons or (verdict.book.why(verdict.state) if verdict.book is not None else ())
+
+
+def _by_hand(row: Any) -> dict[str, Any]:
+    told = row.data["values"]
+    what, refused = override_text(row.kind, told), row.kind == "override.refused"
+    return {"event": row.event_key, "decided_at": row.occurred_at, "what": what, "refused": refused, "actor": row.actor_id, "reason": told["reason"]}
 
 
 def _clock(clock: Clock, events: Mapping[str, Any], calendars: Mapping[int, str], recorded: bool) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from sla_plugin.store.tickets import Ticket
 TICKING = ("running", "on_hold")
 
 
-def extend_deadline(tx: Transaction, tenant: int, ticket: Ticket, metric: str, by: str, reason: str, now: int, actor: str, outside: Outside) -> Override:
-    """Extend the open clock of `metric` by a duration such as `2h` (business time where its target counts that).
+def extend_deadline(
+    tx: Transaction, tenant: int, ticket: Ticket, metric: str, by: str, reason: str, now: int, actor: str, outside: Outside, once: str = ""
+) -> Override:
+    """Extend the open clock of `metric` by a duration such as `2h` (business time where its target counts that); the same word `once` extends once.
 
     Several extensions add up; each can be taken back. Raises InvalidDefinition naming `metric`, `by`, `reason` or `ticket`; nothing has changed then.
     """
-    hand = Hand.lay_on(tx, tenant, ticket, reason, actor, now, outside)
+    hand = Hand.lay_on(tx, tenant, ticket, reason, actor, now, outside, once)
     if hand.strict:
         return hand.record("deadline.extended", {"metric": metric, "by": by})
     clock = _open_clock(hand.verdict().clocks, metric)

@@ -45,17 +45,21 @@ class Hand:
     actor: str
     now: int
     outside: Outside
+    key: str
 
     @classmethod
-    def lay_on(cls, tx: Transaction, tenant: int, ticket: Ticket, reason: str, actor: str, now: int, outside: Outside) -> "Hand":
-        """Lock the ticket's promise. Raises InvalidDefinition without a reason, or while the ticket's past is being imported."""
+    def lay_on(cls, tx: Transaction, tenant: int, ticket: Ticket, reason: str, actor: str, now: int, outside: Outside, once: str = "") -> "Hand":
+        """Lock the ticket's promise; a form that is sent twice with the same word `once` is one decision.
+
+        Raises InvalidDefinition without a reason, or while the ticket's past is being imported.
+        """
         reason = reason.strip()
         if not reason or len(reason) > LONGEST_REASON:
             raise InvalidDefinition("reason", f"say why, in at most {LONGEST_REASON} characters: it stays with the ticket")
         (promise,) = lock_promises(tx, tenant, [ticket.promise_id])
         if promise.history:
             raise InvalidDefinition("ticket", "its past is being imported; change its clocks when that is over")
-        return cls(tx, tenant, ticket, promise, reason, actor, now, outside)
+        return cls(tx, tenant, ticket, promise, reason, actor, now, outside, f"hand:{once or new_id()}")
 
     @property
     def strict(self) -> bool:
@@ -77,10 +81,11 @@ class Hand:
         refused = self.strict
         told = {**values, "reason": self.reason, **({"asked": kind} if refused else {})}
         stored = "override.refused" if refused else kind
-        event = Event(f"hand:{new_id()}", stored, self.ticket.external_id, self.now, actor_id=self.actor[:200], values=told)
+        event = Event(self.key, stored, self.ticket.external_id, self.now, actor_id=self.actor[:200], values=told)
         row = event_row(self.tenant, self.promise.connection_id, None, self.now, event)
         row["promise_id"], row["ticket_id"] = self.promise.id, self.ticket.id
-        insert_events(self.tx, [row])
+        if not insert_events(self.tx, [row]):
+            return Override(event.key, refused)
         changes: dict[str, Any] = {"ticket": self.ticket.external_id, "event": event.key, **told}
         if not refused:
             written = evaluate_promises(self.tx, self.tenant, [self.promise], self.now, self.outside, {self.promise.id: [event.key]})

@@ -135,6 +135,7 @@ options: Sequence[dict[str, Any]] = (
     {},
     {"on_change": "restart"},
     {"on_change": "from_now", "pause_in": []},
+    {"applies_to": {"field": "created_in_hours", "is": True}, "calendar": "Office"},
     {"metrics": {"resolution": {"reopens": "new_cycle"}, "first_response": {"internal_notes": True, "bots": True}}, "resolution": {"starts": "assignment"}},
 )
 book_lists = strategies.lists(

@@ -8,7 +8,7 @@ from sla_plugin.engine.business_time import ALWAYS
 from sla_plugin.engine.durations import HOUR, MINUTE
 from sla_plugin.engine.evaluate import Clock, evaluate
 from sla_plugin.engine.facts import Fact, translate
-from sla_plugin.engine.ledger import ledger
+from sla_plugin.engine.ledger import ledger, sentence
 from sla_plugin.engine.policies import Book, Terms
 from tests.engine.histories import OFFICE, SHOP, at, book, created, fact, status, terms
 
@@ -125,6 +125,51 @@ def test_an_extension_moves_the_deadline_from_then_on(granted: list[tuple[int, i
     clock = one(facts, [book(terms(hours=ALWAYS, targets={"resolution": "2h"}))], 160)
     assert (minute_of(clock.deadline_at), minute_of(clock.breached_at)) == (due, breached)
     assert clock.allowance == sum(amount for minute, amount, metric in granted if metric != "first_response") * MINUTE
+
+
+def withdrawal(minute: float, granted: Fact) -> Fact:
+    return fact("extension.withdrawn", minute, withdraws=granted.key, actor_id="boss")
+
+
+@pytest.mark.parametrize(
+    ("back", "due", "breached"),
+    [
+        (40, 120, 120),  # in time: as if it had never been
+        (150, 120, 150),  # too late: the breach is recorded when it came, never back-dated
+        (200, 180, 180),  # after the extended deadline: that breach stays
+    ],
+)
+def test_an_extension_taken_back_counts_no_more_from_then_on(back: float, due: int, breached: int) -> None:
+    granted = extension(30, 60 * MINUTE)
+    facts = [created(), granted, withdrawal(back, granted), withdrawal(back + 1, granted)]  # the second changes nothing
+    books = [book(terms(hours=ALWAYS, targets={"resolution": "2h"}))]
+    assert one(facts, books, 190).grants == ({granted.key: HOUR} if back > 190 else {})
+    clock = one(facts, books, 190)
+    assert (minute_of(clock.deadline_at), minute_of(clock.breached_at)) == (due, breached)
+    assert (clock.allowance, clock.granted) == ((HOUR, HOUR) if back > 190 else (0, 0))
+    assert sum(row.counted for row in ledger(clock)) == clock.elapsed
+
+
+def test_only_the_extension_that_is_named_is_taken_back() -> None:
+    first, second = extension(10, 60 * MINUTE, "resolution"), extension(20, 30 * MINUTE, "resolution")
+    clock = one([created(), first, second, withdrawal(30, first)], [book(terms(hours=ALWAYS, targets={"resolution": "2h"}))], 40)
+    assert (clock.grants, minute_of(clock.deadline_at)) == ({second.key: 30 * MINUTE}, 150)
+    assert "Of the target 30 m were granted by hand." in sentence(clock, "Resolution").replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(("mode", "granted", "due"), [("keep", HOUR, 180), ("restart", 0, 180), ("from_now", 0, 180)])
+def test_a_promise_that_counts_anew_holds_no_old_extension(mode: str, granted: int, due: int) -> None:
+    given = extension(30, HOUR)
+    facts = [created(), given, fact("priority.changed", 60, priority="P0"), withdrawal(300, given)]
+    clock = one(facts, [book(terms(hours=ALWAYS, on_change=mode, targets={"resolution": {"P1": "4h", "P0": "2h"}}))], 70)
+    assert (clock.granted, minute_of(clock.deadline_at)) == (granted, due)
+
+
+def test_a_stopped_clock_is_neither_extended_nor_taken_back() -> None:
+    given = extension(10, HOUR)
+    facts = [created(), given, status("resolved", 20), extension(30, HOUR), withdrawal(40, given), status("open", 50)]
+    clock = one(facts, [book(terms(hours=ALWAYS, targets={"resolution": "2h"}))], 60)
+    assert (clock.granted, minute_of(clock.deadline_at)) == (HOUR, 210)
 
 
 def test_thresholds_move_with_an_extension() -> None:

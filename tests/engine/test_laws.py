@@ -1,6 +1,7 @@
 """What holds of every history: order, repetition, time, ledgers, checkpoints."""
 
 import json
+import os
 import random
 from copy import copy
 from dataclasses import replace
@@ -18,7 +19,7 @@ from sla_plugin.engine.metrics.waking import Waking
 from sla_plugin.engine.policies import Book, Terms
 from tests.engine.histories import OFFICE, answer, at, book, book_lists, clocks_of, created, histories, instants, status, terms
 
-law = settings(max_examples=150, deadline=None)
+law = settings(max_examples=int(os.environ.get("LAW_EXAMPLES", "150")), deadline=None)  # bench/mutation.py asks for fewer
 
 
 @law

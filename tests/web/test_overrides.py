@@ -28,6 +28,18 @@ def test_an_agent_extends_takes_back_and_chooses(world: World) -> None:
     assert "applies, set by hand" in text
 
 
+def test_a_form_sent_twice_extends_once(world: World) -> None:
+    browser = browser_of(world, "andi@example.com")
+    path = ticket_path(browser, "4820")
+    once = re.search(r'name="once" value="(\d+)"', browser.get(path))
+    assert once
+    for _ in range(2):
+        text = browser.post(f"{path}/extend", metric="resolution", by="2h", reason="because", once=once[1])
+    assert "2\u00a0h were granted by hand" in text
+    assert text.count("Take back") == 1
+    assert f'name="once" value="{once[1]}"' not in text  # another form, another decision
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [

@@ -143,6 +143,26 @@ def test_a_policy_is_made_and_changed(world: World) -> None:
     assert definition["applies_to"] == {"all": [{"field": "priority", "in": ["P1", "P2"]}]}
 
 
+@pytest.mark.parametrize(
+    ("field", "operator", "typed", "stored", "shown"),
+    [
+        ("created_in_hours", "is", "No", False, "no"),
+        ("created_on_holiday", "is", "true", True, "yes"),
+        ("created_hour", "at_least", "18", 18, "18"),
+        ("created_weekday", "in", "Sat, sun", ["sat", "sun"], "sat, sun"),
+    ],
+)
+def test_a_policy_asks_when_a_ticket_was_created(world: World, field: str, operator: str, typed: str, stored: object, shown: str) -> None:
+    browser = browser_of(world)
+    browser.get("/policies/new")
+    assert "Saved as version 1" in browser.post("/policies/new", **POLICY, field=field, operator=operator, value=typed)
+    with world.runtime.database.reading() as tx:
+        assert read_stored(tx, world.tenant).policies["Silver"][1]["applies_to"] == {"all": [{"field": field, operator: stored}]}
+    path = re.search(r'href="(/policies/\d+)"[^>]*>Silver', browser.get("/policies"))
+    assert path
+    assert f'value="{shown}"' in browser.get(path[1])
+
+
 def test_a_policy_keeps_what_the_form_does_not_show(world: World) -> None:
     browser = browser_of(world)
     path = path_to(browser, "/policies", r"/policies/\d+")
@@ -182,6 +202,7 @@ def test_the_second_editor_is_told(world: World) -> None:
         pytest.param({"name": "Gold"}, "name", "already", id="name taken"),
         pytest.param({"field": "colour", "operator": "is", "value": "red"}, "condition-0", "known are", id="unknown field"),
         pytest.param({"field": "type", "operator": "is", "value": ""}, "condition-0", "compare with", id="nothing to compare with"),
+        pytest.param({"field": "created_hour", "operator": "at_least", "value": "25"}, "condition-0", "a whole hour from 0 to 23", id="no hour"),
         pytest.param({"conditions": "text", "applies_to": "all: [{field: x, is: 1}]"}, "applies_to", "no field", id="conditions as text"),
         pytest.param({"conditions": "text", "applies_to": "{"}, "applies_to", "no YAML", id="no YAML"),
         pytest.param({"pause_in": "resolved"}, "pause_in", "cannot pause", id="pause in the stop"),

@@ -8,6 +8,7 @@ from werkzeug.datastructures import MultiDict
 
 from sla_plugin.actions.registry import ACTIONS, DEFAULT_ON_BREACH
 from sla_plugin.engine.conditions import compile_condition
+from sla_plugin.engine.creation_time import TIME_FIELDS, values_of
 from sla_plugin.engine.durations import parse_duration
 from sla_plugin.engine.facts import PRIORITIES, STATUSES
 from sla_plugin.engine.metrics.definitions import METRICS
@@ -159,7 +160,7 @@ def _conditions_from_form(form: MultiDict[str, str], errors: dict[str, str]) -> 
     for number, (field, operator, value) in enumerate(zip(form.getlist("field"), form.getlist("operator"), form.getlist("value"), strict=False)):
         if not field.strip():
             continue
-        leaf = {"field": field.strip(), operator: _value(operator, value)}
+        leaf = {"field": field.strip(), operator: _value(field.strip(), operator, value)}
         try:
             if operator != "is_set" and not value.strip():
                 raise InvalidDefinition("value", "write what to compare with")
@@ -171,8 +172,12 @@ def _conditions_from_form(form: MultiDict[str, str], errors: dict[str, str]) -> 
     return {group if group in GROUPS else "all": leaves} if leaves else None
 
 
-def _value(operator: str, typed: str) -> Any:
+def _value(field: str, operator: str, typed: str) -> Any:
     typed = typed.strip()
+    if field in TIME_FIELDS:
+        words = {"true": True, "false": False} | {_shown(value): value for value in values_of(field)}
+        parts = [words.get(part.strip().lower(), part.strip()) for part in typed.split(",")]
+        return parts if operator in ("in", "not_in") else words.get(typed.lower(), typed)
     if operator == "is_set":
         return typed.lower() not in ("no", "false")
     if operator in ("in", "not_in"):

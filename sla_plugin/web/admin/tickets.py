@@ -26,6 +26,7 @@ from sla_plugin.store.clocks import corrections_of
 from sla_plugin.store.connections import get_connection, list_connections
 from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import read_histories
+from sla_plugin.store.ids import new_id
 from sla_plugin.store.tenants import is_strict
 from sla_plugin.store.tickets import get_promise, get_ticket
 from sla_plugin.web.access import needs
@@ -43,6 +44,7 @@ TABS = (
     ("on_hold", "On hold"),
     ("all", "All"),
 )
+_FIELDS = ("reason", "metric", "by", "policy")  # of the form for exceptions
 _EVENTS = 200  # shown; a longer history says so
 
 
@@ -108,7 +110,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 reason = request.form.get("reason", "")
                 done = service(tx, viewer().tenant, ticket, **asked, reason=reason, now=viewer().now, actor=viewer().actor.name, outside=runtime.outside)
         except InvalidDefinition as problem:
-            return _page(runtime, ticket_id, request.form, {problem.field: sentence_of(problem.problem)})
+            return _page(runtime, ticket_id, request.form, {problem.field if problem.field in _FIELDS else "": sentence_of(problem.problem)})
         flash("Strict mode: no exceptions. Nothing has changed; the attempt is on record." if done.refused else said, "warning" if done.refused else "message")
         return redirect(url_for("tickets.show", ticket_id=ticket_id))
 
@@ -117,7 +119,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def extend(ticket_id: int) -> Response | tuple[str, int]:
         """Extend the deadline of one clock."""
         form = request.form
-        return decide(ticket_id, extend_deadline, "Extended.", metric=form.get("metric", ""), by=form.get("by", "").strip())
+        once = form.get("once", "")[:40]
+        return decide(ticket_id, extend_deadline, "Extended.", metric=form.get("metric", ""), by=form.get("by", "").strip(), once=once)
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/withdraw")
     @needs("tickets.override")
@@ -179,6 +182,7 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
         waits=any(a.acknowledged_at is None for a in requests),
         may_decide=viewer().may("tickets.override") and not promise.history,
         by_hand=[e for e in events if e.kind in KINDS],
+        once=new_id(),
         hand_kinds=KINDS,
         override_text=override_text,
         open_metrics=[(b["clock"].metric, b["title"]) for b in blocks if b["open"]],
