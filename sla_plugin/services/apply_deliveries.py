@@ -56,10 +56,10 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     _bind(tx, tenant, unique)
     mark_echoes(tx, tenant, unique, connections, outside)
     fresh = insert_events(tx, unique)
-    causes: dict[int, list[str]] = {}
+    causes: dict[int, dict[str, int]] = {}
     for row in unique:
         if row["promise_id"] is not None and (row["connection_id"], row["event_key"]) in fresh:
-            causes.setdefault(row["promise_id"], []).append(row["event_key"])
+            causes.setdefault(row["promise_id"], {})[row["event_key"]] = row["occurred_at"]
         elif row["kind"] == "history.ended" and (row["connection_id"], row["event_key"]) in fresh:
             end_history(tx, tenant, row["connection_id"], now)
     tries = {delivery.id: delivery.tries + 1 for delivery in claimed}

@@ -7,10 +7,10 @@ from alembic.config import Config
 from sqlalchemy import Engine, MetaData, inspect, text
 
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.store import alerts, audit, clocks, connections, deliveries, events, outbox, people, policies, tenants, tickets
+from sla_plugin.store import alerts, audit, checkpoints, clocks, connections, deliveries, events, outbox, people, policies, tenants, tickets
 from sla_plugin.store.db import Base
 
-TABLES = (alerts, audit, clocks, connections, deliveries, events, outbox, people, policies, tenants, tickets)
+TABLES = (alerts, audit, checkpoints, clocks, connections, deliveries, events, outbox, people, policies, tenants, tickets)
 METADATA: MetaData = Base.metadata
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 

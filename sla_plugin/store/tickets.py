@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Index, String, Table, UniqueConstraint, and_, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sla_plugin.store.bulk import insert_rows, update_rows
+from sla_plugin.store.bulk import among, insert_rows, update_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -78,7 +78,7 @@ def find_tickets(tx: Transaction, tenant: int, connection: int, externals: Colle
     """(id, promise_id) by external id."""
     rows = tx.execute(
         select(Ticket.external_id, Ticket.id, Ticket.promise_id).where(
-            Ticket.tenant_id == tenant, Ticket.connection_id == connection, Ticket.external_id.in_(list(externals))
+            Ticket.tenant_id == tenant, Ticket.connection_id == connection, among(tx, TICKETS.c.external_id, externals)
         )
     ).all()
     return {r.external_id: (r.id, r.promise_id) for r in rows}
@@ -215,9 +215,9 @@ def write_tickets(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]
     update_rows(tx, TICKETS, tenant, rows, _TICKET_COLUMNS)
 
 
-def tickets_of(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Ticket]:
-    """The tickets of some promises."""
-    return tx.scalars(select(Ticket).where(Ticket.tenant_id == tenant, Ticket.promise_id.in_(list(promises))).execution_options(populate_existing=True)).all()
+def tickets_of(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Any]:
+    """The tickets of some promises: plain rows with the columns of Ticket, at a fraction of what objects that the ORM watches cost."""
+    return tx.execute(select(*TICKETS.c).where(TICKETS.c.tenant_id == tenant, among(tx, TICKETS.c.promise_id, promises))).all()
 
 
 def get_ticket(tx: Transaction, tenant: int, ticket: int) -> Ticket | None:
