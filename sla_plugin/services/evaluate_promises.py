@@ -99,7 +99,9 @@ class _Batch:
     tenant: int
     now: int
     revision: int
-    promises: list[dict[str, Any]] = field(default_factory=list)
+    moved: list[dict[str, Any]] = field(default_factory=list)  # promises under the policy and book that they were under: when each moves next
+    chosen: list[dict[str, Any]] = field(default_factory=list)  # the others, with their choice
+    begun: list[dict[str, Any]] = field(default_factory=list)  # those whose import is over
     tickets: list[dict[str, Any]] = field(default_factory=list)
     clocks: list[dict[str, Any]] = field(default_factory=list)
     vanished: list[int] = field(default_factory=list)
@@ -124,20 +126,16 @@ class _Batch:
         if row is not None:
             self.tickets.append(row)
         policy_id = verdict.terms.policy_id if verdict.terms else None
-        chosen_before = promise.choice and promise.policy_id == policy_id and promise.book_revision == self.revision
-        self.promises.append(
-            {
-                "id": promise.id,
-                "next_transition_at": None if promise.history else verdict.next_transition_at,
-                "book_revision": self.revision,
-                "open": any(c.phase in OPEN_PHASES for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone),
-                "history": promise.history,
-                "horizon_at": verdict.as_of,
-                "alerts_since": promise.alerts_since,
-                "policy_id": policy_id,
-                "choice": promise.choice if chosen_before else _choice(verdict),
-            }
-        )
+        moved: dict[str, Any] = {
+            "id": promise.id,
+            "next_transition_at": None if promise.history else verdict.next_transition_at,
+            "open": any(c.phase in OPEN_PHASES for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone),
+            "horizon_at": verdict.as_of,
+        }
+        if promise.choice and promise.policy_id == policy_id and promise.book_revision == self.revision:
+            self.moved.append(moved)
+        else:
+            self.chosen.append({**moved, "book_revision": self.revision, "policy_id": policy_id, "choice": _choice(verdict)})
 
     def _add_clock(self, promise: Promise, ticket: Ticket, clock: Clock, before: Any) -> None:
         values = clock_values(promise, ticket, clock)
@@ -195,6 +193,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
         history, ground = histories.get(promise.id) or History(), grounds[promise.id]
         if promise.history and history.live:
             promise.history, promise.alerts_since = False, now
+            batch.begun.append({"id": promise.id, "history": False, "alerts_since": now})
         as_of = _complete_until(promise, history.latest if promise.history else None, now, held_back)
         verdict = evaluate(history.facts, ground.books, as_of, settle=ground.settle, known_since=ground.known_since, checkpoint=history.checkpoint)
         verdicts[promise.id] = (promise, verdict)
@@ -206,7 +205,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
     write_clocks(tx, batch.clocks)
     delete_clocks(tx, tenant, batch.vanished)
     write_tickets(tx, tenant, batch.tickets)
-    write_promises(tx, tenant, batch.promises)
+    write_promises(tx, tenant, batch.moved, batch.chosen, batch.begun)
     records, corrections = judge_cycles(tx, tenant, batch.judged, batch.finished, now, causes, batch.frozen)
     fresh = insert_alerts(tx, batch.alerts)
     commands: list[dict[str, Any]] = []
@@ -227,7 +226,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
         corrections=[f"{tickets[c['promise_id']].external_id}:{c['metric']}:{c['cycle']}" for c in corrections],
         alerts=sorted(f"{tickets[p].external_id}:{metric}:{cycle}:{level}" for p, metric, cycle, level in fresh),
         commands=made,
-        earliest=min((r["next_transition_at"] for r in batch.promises if r["next_transition_at"] is not None), default=None),
+        earliest=min((r["next_transition_at"] for r in (*batch.moved, *batch.chosen) if r["next_transition_at"] is not None), default=None),
     )
 
 

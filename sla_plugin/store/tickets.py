@@ -201,13 +201,19 @@ def earliest_transition(tx: Transaction) -> int | None:
     return tx.scalar(select(Promise.next_transition_at).where(Promise.next_transition_at.is_not(None)).order_by(Promise.next_transition_at).limit(1))
 
 
-_PROMISE_COLUMNS = ("next_transition_at", "book_revision", "open", "history", "horizon_at", "alerts_since", "policy_id", "choice")
 _TICKET_COLUMNS = tuple(c.key for c in Ticket.__table__.columns if c.key not in ("tenant_id", "id", "connection_id", "external_id", "promise_id"))
 
 
-def write_promises(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Update promises set-wise; each row has `id` and every changing column."""
-    update_rows(tx, PROMISES, tenant, rows, _PROMISE_COLUMNS)
+_MOVED = ("next_transition_at", "open", "horizon_at")
+
+
+def write_promises(
+    tx: Transaction, tenant: int, moved: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]], begun: Sequence[Mapping[str, Any]]
+) -> None:
+    """Update promises set-wise by `id`: those that stay with their policy and book, those that do not, and those whose import is over."""
+    update_rows(tx, PROMISES, tenant, moved, _MOVED)
+    update_rows(tx, PROMISES, tenant, chosen, (*_MOVED, "book_revision", "policy_id", "choice"))
+    update_rows(tx, PROMISES, tenant, begun, ("history", "alerts_since"))
 
 
 def write_tickets(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
