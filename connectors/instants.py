@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 SECOND = 1_000_000  # microseconds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -11,6 +12,7 @@ _WRITTEN = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)  # a ticket's creation is told with each of its events
 def parse_instant(text: str) -> int:
     """ISO 8601 with offset to microseconds UTC; finer digits are cut off, never rounded (rounding could move it into the next second).
 

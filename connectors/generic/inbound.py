@@ -7,7 +7,8 @@ from typing import Any
 from marshmallow import ValidationError
 
 from connectors.bodies import explain, read_object, shown, unreadable
-from connectors.generic.schemas import MOST_EVENTS, EventBody
+from connectors.compiled import Compiled
+from connectors.generic.schemas import MOST_EVENTS, EventBody, check_whole
 from sla_plugin.engine.events import Event
 from sla_plugin.ports import InboundRequest, Parsed
 
@@ -19,7 +20,7 @@ _KINDS = {  # where the name differs from ours
     "plan.changed": "customer.changed",
 }
 _IDS = ("assignee", "group", "requester", "organization")  # numbers become texts, as everywhere
-_BODY = EventBody()
+_BODY = Compiled(EventBody(), check=check_whole)
 
 
 def delivery_key(request: InboundRequest) -> str:

@@ -142,14 +142,19 @@ class EventBody(Schema):
 
     @validates_schema
     def _whole(self, data: dict[str, Any], **kwargs: Any) -> None:
-        kind = data["type"]
-        if kind in TICKET_TYPES and data["ticket"] is None:
-            raise ValidationError("is missing", "ticket")
-        if kind in CUSTOMER_TYPES and data["customer"] is None:
-            raise ValidationError("is missing", "customer")
-        if kind == "ticket.updated" and "values" not in data and "changes" not in data:
-            raise ValidationError("is missing (ticket.updated needs values or changes)", "values")
-        if kind == "rating.given" and "rating" not in data.get("values", {}):
-            raise ValidationError({"values": {"rating": ["is missing"]}})
-        if kind == "plan.changed" and "plan" not in data.get("values", {}) and "plan" not in data.get("changes", {}):
-            raise ValidationError({"values": {"plan": ["is missing"]}})
+        check_whole(data)
+
+
+def check_whole(data: dict[str, Any]) -> None:
+    """What the type of an event demands of its other members. Raises ValidationError."""
+    kind = data["type"]
+    if kind in TICKET_TYPES and data["ticket"] is None:
+        raise ValidationError("is missing", "ticket")
+    if kind in CUSTOMER_TYPES and data["customer"] is None:
+        raise ValidationError("is missing", "customer")
+    if kind == "ticket.updated" and "values" not in data and "changes" not in data:
+        raise ValidationError("is missing (ticket.updated needs values or changes)", "values")
+    if kind == "rating.given" and "rating" not in data.get("values", {}):
+        raise ValidationError({"values": {"rating": ["is missing"]}})
+    if kind == "plan.changed" and "plan" not in data.get("values", {}) and "plan" not in data.get("changes", {}):
+        raise ValidationError({"values": {"plan": ["is missing"]}})

@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError
+from marshmallow import ValidationError
 
 from connectors.bodies import explain, read_object, shown, unreadable
+from connectors.compiled import Compiled
 from connectors.instants import SECOND
 from connectors.zendesk import schemas
 from sla_plugin.engine.events import FIELDS, Event
@@ -34,19 +35,19 @@ _TOLD = {
 _SHOWN = {**_TOLD, "custom_status": "custom_status", "brand_id": "brand"}
 
 # ticket event -> (kind, field, how its `event` reads)
-_CHANGES: Mapping[str, tuple[str, str, Schema]] = {
-    "status_changed": ("status.changed", "status", schemas.StatusChanged()),
-    "priority_changed": ("priority.changed", "priority", schemas.WordChanged()),
-    "type_changed": ("type.changed", "type", schemas.WordChanged()),
-    "subject_changed": ("subject.changed", "subject", schemas.WordChanged()),
-    "agent_assignment_changed": ("assignee.changed", "assignee", schemas.IdChanged()),
-    "group_assignment_changed": ("group.changed", "group", schemas.IdChanged()),
-    "requester_changed": ("requester.changed", "requester", schemas.IdChanged()),
-    "organization_changed": ("organization.changed", "organization", schemas.IdChanged()),
-    "custom_status_changed": ("field.changed", "custom_status", schemas.IdChanged()),
-    "brand_changed": ("field.changed", "brand", schemas.IdChanged()),
-    "form_changed": ("field.changed", "form", schemas.IdChanged()),
-    "problem_link_changed": ("field.changed", "link", schemas.IdChanged()),
+_CHANGES: Mapping[str, tuple[str, str, Compiled]] = {
+    "status_changed": ("status.changed", "status", Compiled(schemas.StatusChanged())),
+    "priority_changed": ("priority.changed", "priority", Compiled(schemas.WordChanged())),
+    "type_changed": ("type.changed", "type", Compiled(schemas.WordChanged())),
+    "subject_changed": ("subject.changed", "subject", Compiled(schemas.WordChanged())),
+    "agent_assignment_changed": ("assignee.changed", "assignee", Compiled(schemas.IdChanged())),
+    "group_assignment_changed": ("group.changed", "group", Compiled(schemas.IdChanged())),
+    "requester_changed": ("requester.changed", "requester", Compiled(schemas.IdChanged())),
+    "organization_changed": ("organization.changed", "organization", Compiled(schemas.IdChanged())),
+    "custom_status_changed": ("field.changed", "custom_status", Compiled(schemas.IdChanged())),
+    "brand_changed": ("field.changed", "brand", Compiled(schemas.IdChanged())),
+    "form_changed": ("field.changed", "form", Compiled(schemas.IdChanged())),
+    "problem_link_changed": ("field.changed", "link", Compiled(schemas.IdChanged())),
 }
 _WHOLE = {"soft_deleted": "ticket.deleted", "permanently_deleted": "ticket.deleted", "marked_as_spam": "ticket.deleted", "undeleted": "ticket.restored"}
 _NO_FACT = {
@@ -64,13 +65,13 @@ _NO_FACT = {
     "next_sla_breach_changed": "Zendesk's own breach time moves none of our clocks",
 }
 
-_ENVELOPE = schemas.Envelope()
-_DETAIL = schemas.Detail()
-_COMMENT_ADDED = schemas.CommentAdded()
-_TAGS_CHANGED = schemas.TagsChanged()
-_MERGED = schemas.Merged()
-_CUSTOM_FIELD_CHANGED = schemas.CustomFieldChanged()
-_RATED = schemas.Rated()
+_ENVELOPE = Compiled(schemas.Envelope())
+_DETAIL = Compiled(schemas.Detail())
+_COMMENT_ADDED = Compiled(schemas.CommentAdded())
+_TAGS_CHANGED = Compiled(schemas.TagsChanged())
+_MERGED = Compiled(schemas.Merged())
+_CUSTOM_FIELD_CHANGED = Compiled(schemas.CustomFieldChanged())
+_RATED = Compiled(schemas.Rated())
 
 
 def delivery_key(request: InboundRequest) -> str:
@@ -220,16 +221,15 @@ def _observed(mapping: Any, body: Mapping[str, Any], key: str) -> Event:
     return Event(key=f"trigger:{key}"[:255], kind="ticket.observed", ticket=ticket, at=None, values=values)
 
 
-_TRIGGER = Schema.from_dict({"ticket": schemas.Id(required=True)})()
+_TRIGGER = Compiled(schemas.Tolerant.from_dict({"ticket": schemas.Id(required=True)})())
 
 
 # --- both ----------------------------------------------------------------------------------------------------------
-def _load(schema: Schema, data: Any, place: str) -> dict[str, Any]:
+def _load(schema: Compiled, data: Any, place: str) -> dict[str, Any]:
     try:
-        loaded: dict[str, Any] = schema.load(data)
+        return schema.load(data)
     except ValidationError as problem:
         raise unreadable("zendesk", explain(problem, data, place)) from None
-    return loaded
 
 
 def _fields(names: Mapping[str, str], detail: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:

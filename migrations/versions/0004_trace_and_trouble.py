@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0002"
 
 _UNSETTLED = sa.text("state IN ('pending', 'calling', 'failed')")
 _SET_ASIDE = sa.text("state IN ('unreadable', 'failed')")

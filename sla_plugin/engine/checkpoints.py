@@ -1,13 +1,16 @@
 """Checkpoints: a fold up to an instant, from which later facts go on. `evaluate(checkpoint, new facts)` equals evaluating all.
 
-In memory a checkpoint shares its spans with what goes on from it; as data it is plain JSON. It holds the open cycles and how many were finished before:
-those never change. It is of no use any more when a fact or a book appears at or before its instant, or a book that has metrics it did not count.
+In memory a checkpoint shares its spans with what goes on from it; as data it is plain JSON, its spans packed, so that reading them back costs nothing until
+one is looked at. It holds the open cycles and how many were finished before: those never change. It is of no use any more when a fact or a book appears at
+or before its instant, or a book that has metrics it did not count.
 """
 
-from collections.abc import Mapping, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
-from typing import Any
+from struct import Struct
+from typing import Any, overload
 
 from sla_plugin.engine.business_time import ALWAYS
 from sla_plugin.engine.clocks import Run, Span
@@ -95,7 +98,7 @@ class Checkpoint:
             return None
         known = {terms.key: terms for book in books for terms in book.terms}
         book = next((b for b in books if b.revision == data["revision"]), None)
-        named = [tuple(key) for run in data["runs"] for key in (run["terms"], *(span[4] for span in run["spans"])) if key is not None]
+        named = [tuple(key) for run in data["runs"] for key in (run["terms"], *(kind[1] for kind in run["spans"]["kinds"])) if key is not None]
         if (book is None) is not (data["revision"] is None) or any(key not in known for key in named):
             return None
         fold = Fold.begin(books, data["settle"])
@@ -121,7 +124,7 @@ def _run_data(run: Run) -> dict[str, Any]:
         **{name: getattr(run, name) for name in _PLAIN},
         "terms": run.terms.key if run.terms is not None else None,
         "target": [target.amount, target.business, target.warning, target.critical] if target is not None else None,
-        "spans": [[*span[:4], span.terms.key if span.terms is not None else None, *span[5:]] for span in (*run.earlier, *run.spans)],
+        "spans": _packed((*run.earlier, *run.spans)),
     }
 
 
@@ -131,8 +134,51 @@ def _run_from(data: Mapping[str, Any], known: Mapping[tuple[Any, ...], Terms]) -
     hours = None if terms is None or target is None else terms.business_time if target.business else ALWAYS
     plain: dict[str, Any] = {name: data[name] for name in _PLAIN}
     plain |= {"passed": dict(data["passed"]), "grants": dict(data["grants"]), "facets": _from_json(data["facets"])}
-    spans = [Span._make([*span[:4], known[tuple(span[4])] if span[4] is not None else None, *span[5:]]) for span in data["spans"]]
-    return Run(**plain, terms=terms, target=target, hours=hours, earlier=spans)
+    return Run(**plain, terms=terms, target=target, hours=hours, earlier=_PackedSpans(data["spans"], known))
+
+
+_SPAN = Struct("<qqqqIII")  # since, until, counted, before, which kind, where its cause begins and ends
+
+
+def _packed(spans: Iterable[Span]) -> dict[str, Any]:
+    """Spans as JSON: the numbers of each in one text, what many have in common once, the causes end to end."""
+    kinds: dict[tuple[Any, ...], int] = {}
+    causes: list[str] = []
+    numbers: list[bytes] = []
+    written = 0
+    for span in spans:
+        kind = kinds.setdefault((span.state, span.terms.key if span.terms is not None else None, span.business), len(kinds))
+        end = written + len(span.cause)
+        numbers.append(_SPAN.pack(span.since, span.until, span.counted, span.before, kind, written, end))
+        causes.append(span.cause)
+        written = end
+    return {"kinds": list(kinds), "numbers": b64encode(b"".join(numbers)).decode(), "causes": "".join(causes)}
+
+
+class _PackedSpans(Sequence[Span]):
+    """Spans as they were packed, each made when it is looked at."""
+
+    def __init__(self, data: Mapping[str, Any], known: Mapping[tuple[Any, ...], Terms]) -> None:
+        self._kinds = [(state, known[tuple(key)] if key is not None else None, business) for state, key, business in data["kinds"]]
+        self._numbers = b64decode(data["numbers"])
+        self._causes: str = data["causes"]
+
+    def __len__(self) -> int:
+        return len(self._numbers) // _SPAN.size
+
+    @overload
+    def __getitem__(self, index: int) -> Span: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Span]: ...
+    def __getitem__(self, index: int | slice) -> Span | Sequence[Span]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        number = index if index >= 0 else index + len(self)
+        if not 0 <= number < len(self):
+            raise IndexError(index)
+        since, until, counted, before, kind, begin, end = _SPAN.unpack_from(self._numbers, number * _SPAN.size)
+        state, terms, business = self._kinds[kind]
+        return Span(since, until, state, self._causes[begin:end], terms, business, counted, before)
 
 
 def _from_json(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sla_plugin.errors import SlaPluginError
 from sla_plugin.jobs.ending import NEVER
-from sla_plugin.jobs.memory import give_back
+from sla_plugin.jobs.memory import give_back, uncollected
 from sla_plugin.logs import where
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.outside import Outside
@@ -29,7 +29,7 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
     single = 0  # after a failed batch: so many one by one
     while not ending.is_set():
         try:
-            with database.transaction() as tx:
+            with uncollected(), database.transaction() as tx:
                 now = clock()
                 applied = apply_deliveries(tx, now, outside, 1 if single else batch)
                 notify_transition(tx, applied.earliest, now)

@@ -61,11 +61,11 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     mark_echoes(tx, tenant, unique, connections, outside)
     # by key, as every worker: two that are told the same events in another order would wait for each other
     fresh = insert_events(tx, sorted(unique, key=lambda r: (r["connection_id"], r["event_key"])))
-    causes: dict[int, list[str]] = {}
+    causes: dict[int, dict[str, int]] = {}
     ended: set[int] = set()
     for row in unique:
         if row["promise_id"] is not None and (row["connection_id"], row["event_key"]) in fresh:
-            causes.setdefault(row["promise_id"], []).append(row["event_key"])
+            causes.setdefault(row["promise_id"], {})[row["event_key"]] = row["occurred_at"]
         elif row["kind"] == "history.ended" and (row["connection_id"], row["event_key"]) in fresh:
             ended.add(row["connection_id"])
     tries = {delivery.id: delivery.tries + 1 for delivery in claimed}

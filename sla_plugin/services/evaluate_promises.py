@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sla_plugin.engine.clocks import LEVELS
 from sla_plugin.engine.evaluate import Clock, Verdict, evaluate
 from sla_plugin.engine.facts import DONE, Fact, translate
 from sla_plugin.engine.policies import Book
@@ -13,19 +12,21 @@ from sla_plugin.services.judge_cycles import judge_cycles
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.plan_commands import plan_breach
 from sla_plugin.services.read_books import books_since, read_books
+from sla_plugin.services.read_facts import LONG, FactReader, Ground, History, checkpoint_row, read_facts
 from sla_plugin.services.tell import tell_alerts
-from sla_plugin.services.verdict_rows import OPEN_PHASES, alert_row, clock_row, ticket_row
+from sla_plugin.services.verdict_rows import OPEN_PHASES, alert_row, clock_row, clock_values, ticket_row
 from sla_plugin.store.alerts import insert_alerts
+from sla_plugin.store.checkpoints import write_checkpoints
 from sla_plugin.store.clocks import delete_clocks, read_clocks, same_clock, write_clocks
 from sla_plugin.store.connections import Connection, list_connections
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import watermarks
-from sla_plugin.store.events import read_histories
 from sla_plugin.store.outbox import insert_commands
 from sla_plugin.store.tenants import book_revision
 from sla_plugin.store.tickets import Promise, Ticket, tickets_of, write_promises, write_tickets
 
 GRACE = 5_000_000  # deliveries untried for longer than this hold a connection's clocks back
+Causes = Mapping[int, Mapping[str, int]]  # promise -> key of an event that is new to it -> when that happened
 
 
 @dataclass
@@ -66,23 +67,27 @@ def facts_of(rows: Sequence[Any], words: Words) -> list[Fact]:
     ]
 
 
+def ground_of(promise: Promise, connection: Connection, books: Sequence[Book], words: Words, settle: int) -> Ground:
+    """What a promise's history is folded on: the tenant's books that concern it, its connection's words; the settle time in microseconds."""
+    # a vendor's creation instant may be cut to the second
+    return Ground(books_since(books, promise.first_received_at), words, settle, connection.created_at - 1_000_000)
+
+
 def verdict_of(promise: Promise, rows: Sequence[Any], books: Sequence[Book], words: Words, connection: Connection, as_of: int, settle: int) -> Verdict:
-    """Evaluate one promise's stored history under the tenant's books at `as_of`."""
-    return evaluate(
-        facts_of(rows, words),
-        books_since(books, promise.first_received_at),
-        as_of,
-        settle=settle,
-        # a vendor's creation instant may be cut to the second
-        known_since=connection.created_at - 1_000_000,
-    )
+    """Evaluate one promise's stored history, all of it, under the tenant's books at `as_of`."""
+    ground = ground_of(promise, connection, books, words, settle)
+    return evaluate(facts_of(rows, words), ground.books, as_of, settle=ground.settle, known_since=ground.known_since)
 
 
 def complete_until(promise: Promise, rows: Sequence[Any], now: int, held_back: Mapping[int, int]) -> int:
     """Up to which instant the facts of a promise are complete; `held_back`: connection -> watermark."""
+    return _complete_until(promise, max((r.occurred_at for r in rows), default=None), now, held_back)
+
+
+def _complete_until(promise: Promise, latest: int | None, now: int, held_back: Mapping[int, int]) -> int:
     as_of = now
     if promise.history:
-        as_of = max((r.occurred_at for r in rows), default=now)
+        as_of = now if latest is None else latest
     elif promise.connection_id in held_back:
         as_of = min(now, held_back[promise.connection_id])
     return max(as_of, promise.horizon_at)
@@ -95,90 +100,114 @@ class _Batch:
     tenant: int
     now: int
     revision: int
-    promises: list[dict[str, Any]] = field(default_factory=list)
+    moved: list[dict[str, Any]] = field(default_factory=list)  # promises under the policy and book that they were under: when each moves next
+    chosen: list[dict[str, Any]] = field(default_factory=list)  # the others, with their choice
+    begun: list[dict[str, Any]] = field(default_factory=list)  # those whose import is over
     tickets: list[dict[str, Any]] = field(default_factory=list)
     clocks: list[dict[str, Any]] = field(default_factory=list)
     vanished: list[int] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     finished: list[tuple[Promise, Ticket, Clock]] = field(default_factory=list)
     judged: set[int] = field(default_factory=set)  # promises whose records may have to be written or corrected
+    frozen: dict[int, Mapping[str, int]] = field(default_factory=dict)  # promise -> metric -> cycles that a checkpoint holds: they never change
 
     def add(self, promise: Promise, ticket: Ticket, verdict: Verdict, stored: Mapping[tuple[str, int], Any]) -> None:
         """Gather what differs from what is stored."""
-        cycles = {(c.metric, c.cycle) for c in verdict.clocks}
         for clock in verdict.clocks:
             self._add_clock(promise, ticket, clock, stored.get((clock.metric, clock.cycle)))
-        gone = [row.id for key, row in stored.items() if key not in cycles]
-        if gone:
-            self.vanished += gone
-            self.judged.add(promise.id)
+        if stored:
+            cycles = {(c.metric, c.cycle) for c in verdict.clocks}
+            gone = [row.id for key, row in stored.items() if key not in cycles]
+            if gone:
+                self.vanished += gone
+                self.judged.add(promise.id)
+        if verdict.frozen:
+            self.frozen[promise.id] = verdict.frozen
         row = ticket_row(ticket, verdict, self.now)
         if row is not None:
             self.tickets.append(row)
         policy_id = verdict.terms.policy_id if verdict.terms else None
-        chosen_before = promise.choice and promise.policy_id == policy_id and promise.book_revision == self.revision
-        self.promises.append(
-            {
-                "id": promise.id,
-                "next_transition_at": None if promise.history else verdict.next_transition_at,
-                "book_revision": self.revision,
-                "open": any(c.phase in OPEN_PHASES for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone),
-                "history": promise.history,
-                "horizon_at": verdict.as_of,
-                "alerts_since": promise.alerts_since,
-                "policy_id": policy_id,
-                "choice": promise.choice if chosen_before else _choice(verdict),
-            }
-        )
+        moved: dict[str, Any] = {
+            "id": promise.id,
+            "next_transition_at": None if promise.history else verdict.next_transition_at,
+            "open": any(c.phase in OPEN_PHASES for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone),
+            "horizon_at": verdict.as_of,
+        }
+        if promise.choice and promise.policy_id == policy_id and promise.book_revision == self.revision:
+            self.moved.append(moved)
+        else:
+            self.chosen.append({**moved, "book_revision": self.revision, "policy_id": policy_id, "choice": _choice(verdict)})
 
     def _add_clock(self, promise: Promise, ticket: Ticket, clock: Clock, before: Any) -> None:
-        row = clock_row(self.tenant, promise, ticket, clock)
-        if before is None or not same_clock(before, row):
-            self.clocks.append(row)
+        values = clock_values(promise, ticket, clock)
+        same = before is not None and same_clock(before, values)
+        if not same:
+            self.clocks.append(clock_row(self.tenant, values))
             if clock.phase == "finished" or (before is not None and not before.open):
                 self.judged.add(promise.id)
         if clock.phase == "finished":
             self.finished.append((promise, ticket, clock))
-        if not promise.history:
+        if clock.passed and not promise.history:
             self.alerts += [
-                alert_row(self.tenant, promise, ticket, clock, level, self.now) for level in LEVELS if clock.passed.get(level, 0) > promise.alerts_since
+                alert_row(self.tenant, promise, ticket, clock, level, self.now)
+                for level, at in clock.passed.items()
+                if at > promise.alerts_since and not (at <= promise.horizon_at and before is not None and _known(before, same, level, at))
             ]
 
 
-def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise], now: int, outside: Outside, causes: Mapping[int, Sequence[str]]) -> Written:
+def _known(before: Any, same: bool, level: str, at: int) -> bool:
+    """Whether a level that was passed by the last evaluation was passed at that instant then, too, and so announced: surely enough not to try again."""
+    if same:
+        return True
+    if level == "breach":
+        return bool(before.breached_at == at)
+    return bool(before.phase == "running" and (before.warning_at if level == "warning" else before.critical_at) == at)
+
+
+def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise], now: int, outside: Outside, causes: Causes) -> Written:
     """Evaluate promises that this transaction has locked, and write what changed.
 
-    `causes`: promise -> keys of the events that made us look (none when time passed).
+    `causes`: the events that are new to them, every one of them (none when time passed): a checkpoint later than one of these does not fit any more.
     """
     if not promises:
         return Written()
     ids = [p.id for p in promises]
-    histories = read_histories(tx, tenant, ids)
-    tickets = {t.promise_id: t for t in tickets_of(tx, tenant, ids)}
-    stored: dict[int, dict[tuple[str, int], Any]] = {p: {} for p in ids}
-    for row in read_clocks(tx, tenant, ids):
-        stored[row.promise_id][row.metric, row.cycle] = row
     connections = {c.id: c for c in list_connections(tx, tenant)}
     words = {c: outside.words(connections[c]) for c in {p.connection_id for p in promises}}
     held_back = watermarks(tx, now - GRACE)
 
     batch = _Batch(tenant, now, book_revision(tx, tenant))
     books = read_books(tx, tenant)  # after the revision: one that comes in between is swept, not missed
+    readers = {c: FactReader(said) for c, said in words.items()}
+    grounds = {p.id: ground_of(p, connections[p.connection_id], books, words[p.connection_id], outside.settle) for p in promises}
+    histories = read_facts(
+        tx, tenant, grounds, {p.id: readers[p.connection_id] for p in promises}, {promise: min(told.values()) for promise, told in causes.items() if told}
+    )
+    tickets = {t.promise_id: t for t in tickets_of(tx, tenant, ids)}
+    stored: dict[int, dict[tuple[str, int], Any]] = {p: {} for p in ids}
+    for row in read_clocks(tx, tenant, ids, {p: h.checkpoint.frozen for p, h in histories.items() if h.checkpoint is not None}):
+        stored[row.promise_id][row.metric, row.cycle] = row
+
     verdicts: dict[int, tuple[Promise, Verdict]] = {}
+    checkpoints: list[dict[str, Any]] = []
     for promise in promises:
-        rows, connection = histories.get(promise.id, []), connections[promise.connection_id]
-        if promise.history and _is_live(rows):
+        history, ground = histories.get(promise.id) or History(), grounds[promise.id]
+        if promise.history and history.live:
             promise.history, promise.alerts_since = False, now
-        as_of = complete_until(promise, rows, now, held_back)
-        verdict = verdict_of(promise, rows, books, words[connection.id], connection, as_of, outside.settle)
+            batch.begun.append({"id": promise.id, "history": False, "alerts_since": now})
+        as_of = _complete_until(promise, history.latest if promise.history else None, now, held_back)
+        verdict = evaluate(history.facts, ground.books, as_of, settle=ground.settle, known_since=ground.known_since, checkpoint=history.checkpoint)
         verdicts[promise.id] = (promise, verdict)
         batch.add(promise, tickets[promise.id], verdict, stored[promise.id])
+        if len(history.facts) > LONG and (kept := checkpoint_row(tenant, promise.id, history, ground, as_of)) is not None:
+            checkpoints.append(kept)
 
+    write_checkpoints(tx, checkpoints)
     write_clocks(tx, batch.clocks)
     delete_clocks(tx, tenant, batch.vanished)
     write_tickets(tx, tenant, batch.tickets)
-    write_promises(tx, tenant, batch.promises)
-    records, corrections = judge_cycles(tx, tenant, batch.judged, batch.finished, now, causes)
+    write_promises(tx, tenant, batch.moved, batch.chosen, batch.begun)
+    records, corrections = judge_cycles(tx, tenant, batch.judged, batch.finished, now, causes, batch.frozen)
     fresh = insert_alerts(tx, batch.alerts)
     tell_alerts(tx, tenant, fresh, {promise: ticket.external_id for promise, ticket in tickets.items()})
     commands: list[dict[str, Any]] = []
@@ -199,13 +228,8 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
         corrections=[f"{tickets[c['promise_id']].external_id}:{c['metric']}:{c['cycle']}" for c in corrections],
         alerts=sorted(f"{tickets[p].external_id}:{metric}:{cycle}:{level}" for p, metric, cycle, level in fresh),
         commands=made,
-        earliest=min((r["next_transition_at"] for r in batch.promises if r["next_transition_at"] is not None), default=None),
+        earliest=min((r["next_transition_at"] for r in (*batch.moved, *batch.chosen) if r["next_transition_at"] is not None), default=None),
     )
-
-
-def _is_live(rows: Sequence[Any]) -> bool:
-    """The import of an imported ticket is over: it said so, or something happened that is not history."""
-    return any(r.kind == "history.ended" or r.data.get("history_end") or (not r.data.get("history") and r.kind != "own.write") for r in rows)
 
 
 def _choice(verdict: Verdict) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def explain_ticket(tx: Transaction, tenant: int, ticket: Ticket, connection: Con
     events = {row.event_key: row for row in rows}
     calendars = {version.calendar_id: name for name, version in calendar_versions(tx, tenant)}
     commands, calls = outbox_of(tx, tenant, promise.id)
-    records = {(r.metric, r.cycle): r for r in read_records(tx, tenant, [promise.id])}
+    records = {(r.metric, r.cycle): r for r in read_records(tx, tenant, [promise.id], {})}
     return {
         "ticket": ticket.external_id,
         "connection": connection.name,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sla_plugin.engine.evaluate import Clock
 from sla_plugin.services.verdict_rows import record_row
-from sla_plugin.store.clocks import Record, insert_corrections, insert_records, latest_corrections, read_records
+from sla_plugin.store.clocks import insert_corrections, insert_records, latest_corrections, read_records
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.ids import new_id
 from sla_plugin.store.tickets import Promise, Ticket
@@ -16,13 +16,22 @@ Finished = Sequence[tuple[Promise, Ticket, Clock]]
 
 
 def judge_cycles(
-    tx: Transaction, tenant: int, promises: Collection[int], finished: Finished, now: int, causes: Mapping[int, Sequence[str]]
+    tx: Transaction,
+    tenant: int,
+    promises: Collection[int],
+    finished: Finished,
+    now: int,
+    causes: Mapping[int, Collection[str]],
+    frozen: Mapping[int, Mapping[str, int]],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Write the records of finished cycles of `promises`, and corrections of records that are no longer true. Returns the rows of both."""
+    """Write the records of finished cycles of `promises`, and corrections of records that are no longer true. Returns the rows of both.
+
+    `frozen`: promise -> metric -> how many of its first cycles a checkpoint holds; they are not among `finished`, and their records are true.
+    """
     if not promises:
         return [], []
-    existing = {(r.promise_id, r.metric, r.cycle): r for r in read_records(tx, tenant, promises)}
-    said = latest_corrections(tx, tenant, promises) if existing else {}
+    existing = {(r.promise_id, r.metric, r.cycle): r for r in read_records(tx, tenant, promises, frozen)}
+    said = latest_corrections(tx, tenant, {r.promise_id for r in existing.values()}) if existing else {}
     records: list[dict[str, Any]] = []
     corrections: list[dict[str, Any]] = []
     true_now = {(p.id, c.metric, c.cycle): (p, t, c) for p, t, c in finished if p.id in promises}
@@ -54,8 +63,8 @@ def judge_cycles(
     return records, corrections
 
 
-def _net_of(judged: Clock | Record) -> dict[str, Any]:
-    """What a verdict comes down to; two that agree on this agree."""
+def _net_of(judged: Any) -> dict[str, Any]:
+    """What a verdict, a clock or a record, comes down to; two that agree on this agree."""
     return {
         "started_at": judged.started_at,
         "stopped_at": judged.stopped_at,

@@ -88,7 +88,7 @@ class Hand:
             return Override(event.key, refused)
         changes: dict[str, Any] = {"ticket": self.ticket.external_id, "event": event.key, **told}
         if not refused:
-            written = evaluate_promises(self.tx, self.tenant, [self.promise], self.now, self.outside, {self.promise.id: [event.key]})
+            written = evaluate_promises(self.tx, self.tenant, [self.promise], self.now, self.outside, {self.promise.id: {event.key: self.now}})
             notify_transition(self.tx, written.earliest, self.now)
             changes |= written.changes()
         append_audit(self.tx, self.tenant, self.now, self.actor, stored.replace(".", " "), changes)

@@ -195,7 +195,9 @@ def _own_write(tx: Transaction, call: CallRow, connection: Connection, commands:
     row = event_row(call.tenant_id, connection.id, None, now, event, own=True)
     row["ticket_id"], row["promise_id"] = call.ticket_id, call.promise_id
     insert_events(tx, [row])
-    evaluate_promises(tx, call.tenant_id, lock_promises(tx, call.tenant_id, [call.promise_id]), now, outside, {call.promise_id: [event.key]})
+    evaluate_promises(
+        tx, call.tenant_id, lock_promises(tx, call.tenant_id, [call.promise_id]), now, outside, {call.promise_id: {event.key: row["occurred_at"]}}
+    )
 
 
 def settle_sent(tx: Transaction, call: CallRow, connection: Connection, answer: Answer, now: int, outside: Outside) -> None:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from sla_plugin.engine.evaluate import Clock, Verdict
+from sla_plugin.store.clocks import CLOCK_SAYS
 from sla_plugin.store.ids import new_id
-from sla_plugin.store.tickets import Promise, Ticket
+from sla_plugin.store.tickets import TICKETS, Promise, Ticket
 
 OPEN_PHASES = ("pending", "running", "on_hold", "stopped")
 _MIRRORED = {
@@ -22,40 +23,44 @@ _MIRRORED = {
     "organization": "organization",
     "link": "link",
 }
-_COLUMNS = tuple((name, column, getattr(Ticket, column).type.length) for name, column in _MIRRORED.items())
+_COLUMNS = tuple((name, column, TICKETS.c[column].type.length) for name, column in _MIRRORED.items())  # type: ignore[attr-defined]
+_NO_TERMS = (None, None, None, None)
 _KNOWN = frozenset({*_MIRRORED, "tags", "created_at"})
 
 
-def clock_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock) -> dict[str, Any]:
-    open_ = clock.phase in OPEN_PHASES
+def clock_values(promise: Promise, ticket: Ticket, clock: Clock) -> tuple[Any, ...]:
+    """What a clock says as a row: the values of CLOCK_SAYS, as it stood when it last changed, so that the passing of time writes nothing."""
     terms = clock.terms
-    return {
-        "tenant_id": tenant,
-        "id": new_id(),
-        "promise_id": promise.id,
-        "ticket_id": ticket.id,
-        "metric": clock.metric,
-        "cycle": clock.cycle,
-        "phase": clock.phase,
-        "open": open_,
-        "started_at": clock.started_at,
-        "stopped_at": clock.stopped_at,
-        "finished_at": clock.finished_at,
-        "target": clock.target,
-        # as it stood when the clock last changed, so that the passing of time writes nothing
-        "elapsed": clock.counted,
-        "counted_at": clock.since,
-        "deadline_at": clock.deadline_at,
-        "deadline_next_open_at": clock.deadline_next_open_at,
-        "warning_at": clock.warning_at,
-        "critical_at": clock.critical_at,
-        "breached_at": clock.breached_at,
-        "policy_id": terms.policy_id if terms else None,
-        "policy_version": terms.policy_version if terms else None,
-        "calendar_id": terms.calendar_id if terms else None,
-        "calendar_version": terms.calendar_version if terms else None,
-        "hold_cause": clock.cause[:100] if clock.phase == "on_hold" else None,
-    }
+    phase = clock.phase
+    return (
+        promise.id,
+        ticket.id,
+        clock.metric,
+        clock.cycle,
+        phase,
+        phase in OPEN_PHASES,
+        clock.started_at,
+        clock.stopped_at,
+        clock.finished_at,
+        clock.target,
+        clock.counted,
+        clock.since,
+        clock.deadline_at,
+        clock.deadline_next_open_at,
+        clock.warning_at,
+        clock.critical_at,
+        clock.passed.get("breach"),
+        *((terms.policy_id, terms.policy_version, terms.calendar_id, terms.calendar_version) if terms is not None else _NO_TERMS),
+        clock.cause[:100] if phase == "on_hold" else None,
+        clock.business,
+        clock.allowance,
+        _text(clock.owner, 200),
+    )
+
+
+def clock_row(tenant: int, values: tuple[Any, ...]) -> dict[str, Any]:
+    """A new row that says `values`."""
+    return {"tenant_id": tenant, "id": new_id(), **dict(zip(CLOCK_SAYS, values, strict=True))}
 
 
 def alert_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock, level: str, now: int) -> dict[str, Any]:
@@ -79,25 +84,29 @@ def alert_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock, level
 def ticket_row(ticket: Ticket, verdict: Verdict, now: int) -> dict[str, Any] | None:
     """The mirror's columns; None if nothing changed."""
     mirror = verdict.mirror
-    row: dict[str, Any] = {column: _text(mirror.get(name), length) for name, column, length in _COLUMNS}
+    row: dict[str, Any] = {column: value if (value := mirror.get(name)) is None else str(value)[:length] for name, column, length in _COLUMNS}
     row["subject"] = row["subject"] or ""
     row["tags"] = list(mirror.get("tags") or ())
     row["fields"] = {k: v for k, v in mirror.items() if k not in _KNOWN}
     row["gone"] = verdict.gone or None
-    row["created_at"] = mirror.get("created_at") or min((c.started_at for c in verdict.clocks), default=None)
+    row["created_at"] = mirror.get("created_at") or _first_started(ticket, verdict)
     row["updated_at"] = verdict.last_at if verdict.last_at is not None else now
     if all(getattr(ticket, k) == v for k, v in row.items()):
         return None
-    return {"id": ticket.id, **row}
+    row["id"] = ticket.id
+    return row
+
+
+def _first_started(ticket: Ticket, verdict: Verdict) -> int | None:
+    """When the first clock started; clocks finished before a checkpoint are not in the verdict, and were looked at when it was made."""
+    started = min((c.started_at for c in verdict.clocks), default=None)
+    return ticket.created_at if verdict.frozen and ticket.created_at is not None else started
 
 
 def record_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock, now: int) -> dict[str, Any]:
     stopped = clock.stopped_at if clock.stopped_at is not None else clock.counted_at
     target = clock.target or 0
     facets, terms = clock.facets, clock.terms
-
-    def facet(name: str, length: int) -> str | None:
-        return _text(facets.get(name), length)
 
     return {
         "tenant_id": tenant,
@@ -123,14 +132,15 @@ def record_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock, now:
         "policy_version": terms.policy_version if terms else None,
         "calendar_id": terms.calendar_id if terms else None,
         "calendar_version": terms.calendar_version if terms else None,
-        "priority": facet("priority", 40),
-        "type": facet("type", 100),
-        "category": facet("category", 100),
-        "channel": facet("channel", 100),
-        "assignee": facet("assignee", 200),
-        "team": facet("group", 200),
-        "organization": facet("organization", 200),
+        "priority": _text(facets.get("priority"), 40),
+        "type": _text(facets.get("type"), 100),
+        "category": _text(facets.get("category"), 100),
+        "channel": _text(facets.get("channel"), 100),
+        "assignee": _text(facets.get("assignee"), 200),
+        "team": _text(facets.get("group"), 200),
+        "organization": _text(facets.get("organization"), 200),
         "recorded_at": now,
+        "owner": _text(clock.owner, 200),
     }
 
 

@@ -4,16 +4,23 @@ On Postgres the rows travel as one JSON text (json_to_recordset; measured twice 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, LargeBinary, Table, bindparam, update
+from sqlalchemy import ARRAY, JSON, BigInteger, Boolean, Column, ColumnElement, LargeBinary, Table, any_, bindparam, update
 from sqlalchemy.dialects import sqlite
 
 from sla_plugin.store.db import Transaction
 
 Rows = Sequence[Mapping[str, Any]]
+
+
+def among(tx: Transaction, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """Whether a column is one of `values`. On Postgres one array: a statement that reads the same whatever their number is planned once, a list never."""
+    if not tx.is_postgres:
+        return cast(ColumnElement[bool], column.in_(list(values)))
+    return cast(ColumnElement[bool], column == any_(bindparam(None, list(values), ARRAY(column.type), unique=True)))
 
 
 def insert_rows(tx: Transaction, table: Table, rows: Rows, *, known: Sequence[str] = (), returning: Sequence[str] = ()) -> list[tuple[Any, ...]]:
@@ -111,9 +118,11 @@ def _type(column: Column[Any]) -> str:
 def _values(table: Table, columns: Sequence[str], rows: Rows) -> tuple[Any, ...]:
     """The parameters of `_select_sql`."""
     plain = [c for c in columns if not _is_binary(table, c)]
-    told = json.dumps([{c: r[c] for c in plain} for r in rows])
+    # Postgres passes over keys that it is not asked for; bytes are no JSON
+    wanted = rows if len(plain) == len(columns) else [{c: r[c] for c in plain} for r in rows]
+    told = json.dumps(wanted)
     if "\\u0000" in told:  # Postgres text cannot hold it
-        told = json.dumps(_without_nul([{c: r[c] for c in plain} for r in rows]))
+        told = json.dumps(_without_nul(wanted))
     return (told, *([r[c] for r in rows] for c in columns if c not in plain))
 
 

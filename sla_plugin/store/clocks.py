@@ -1,18 +1,22 @@
 """Clocks, compliance records and their corrections: what evaluate said, as rows."""
 
 from collections.abc import Collection, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, cast
 
-from sqlalchemy import Index, String, Table, UniqueConstraint, delete, insert, select
+from sqlalchemy import Index, String, Table, UniqueConstraint, and_, delete, insert, or_, select, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sla_plugin.store.bulk import insert_rows, upsert_rows
+from sla_plugin.store.bulk import among, insert_rows, upsert_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 
 
 class Clock(TenantRow, Base):
-    """One cycle of one metric of a promise. Durations are microseconds of counted time; instants microseconds UTC."""
+    """One cycle of one metric of a promise. Durations are microseconds of counted time; instants microseconds UTC.
+
+    business    whether the target counts business time (else time as it passes)
+    allowance   the part of the target that was granted on top
+    owner       whose cycle it is, for metrics that have owners (group ownership: the group)
+    """
 
     __tablename__ = "clock"
     __table_args__ = (
@@ -41,6 +45,9 @@ class Clock(TenantRow, Base):
     calendar_id: Mapped[int | None]
     calendar_version: Mapped[int | None]
     hold_cause: Mapped[str | None] = mapped_column(String(100))
+    business: Mapped[bool] = mapped_column(server_default=true())
+    allowance: Mapped[int] = mapped_column(server_default="0")
+    owner: Mapped[str | None] = mapped_column(String(200))
 
 
 class Record(TenantRow, Base):
@@ -77,6 +84,7 @@ class Record(TenantRow, Base):
     team: Mapped[str | None] = mapped_column(String(200))
     organization: Mapped[str | None] = mapped_column(String(200))
     recorded_at: Mapped[int]
+    owner: Mapped[str | None] = mapped_column(String(200))  # whose cycle it was, for metrics that have owners
 
 
 class Correction(TenantRow, Base):
@@ -99,21 +107,36 @@ class Correction(TenantRow, Base):
     made_at: Mapped[int]
 
 
-CLOCKS = cast(Table, Clock.__table__)
+CLOCKS, RECORDS = cast(Table, Clock.__table__), cast(Table, Record.__table__)
 _CLOCK_KEY = ("tenant_id", "promise_id", "metric", "cycle")
-CLOCK_COLUMNS = ("id", *(c.key for c in Clock.__table__.columns if c.key != "id"))
-_SAYS = itemgetter(*CLOCK_COLUMNS[1:])
+CLOCK_SAYS = tuple(c.key for c in Clock.__table__.columns if c.key not in ("tenant_id", "id"))  # what a clock says, in the order of its columns
+CLOCK_COLUMNS = ("id", *CLOCK_SAYS)
 _CLOCK_CHANGES = tuple(c.key for c in Clock.__table__.columns if c.key not in (*_CLOCK_KEY, "id"))
 
 
-def read_clocks(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Any]:
-    """The stored clocks of some promises: plain rows of CLOCK_COLUMNS, cheaper by far than objects where a sweep reads thousands."""
-    return tx.execute(select(*(CLOCKS.c[name] for name in CLOCK_COLUMNS)).where(CLOCKS.c.tenant_id == tenant, CLOCKS.c.promise_id.in_(list(promises)))).all()
+Frozen = Mapping[int, Mapping[str, int]]  # promise -> metric -> how many of its first cycles never change any more
 
 
-def same_clock(stored: Any, row: Mapping[str, Any]) -> bool:
-    """Whether a row to write says what the stored one says already."""
-    return bool(tuple(stored)[1:] == _SAYS(row))
+def _cycles(tx: Transaction, table: Table, columns: Sequence[str], tenant: int, promises: Collection[int], frozen: Frozen) -> Sequence[Any]:
+    """Columns of the cycles of some promises, without the frozen ones: a ticket of many years has thousands of them."""
+    query = select(*(table.c[name] for name in columns)).where(table.c.tenant_id == tenant)
+    rows: list[Any] = list(tx.execute(query.where(among(tx, table.c.promise_id, [p for p in promises if p not in frozen]))))
+    for promise in promises:
+        if promise in frozen:
+            counts = frozen[promise]
+            beyond = [table.c.metric.not_in(list(counts)), *(and_(table.c.metric == metric, table.c.cycle > count) for metric, count in counts.items())]
+            rows += tx.execute(query.where(table.c.promise_id == promise, or_(*beyond)))
+    return rows
+
+
+def read_clocks(tx: Transaction, tenant: int, promises: Collection[int], frozen: Frozen) -> Sequence[Any]:
+    """The stored clocks of some promises but the frozen ones: plain rows of CLOCK_COLUMNS, cheaper by far than objects where a sweep reads thousands."""
+    return _cycles(tx, CLOCKS, CLOCK_COLUMNS, tenant, promises, frozen)
+
+
+def same_clock(stored: Any, said: tuple[Any, ...]) -> bool:
+    """Whether a stored row says what is to be said (the values of CLOCK_SAYS) already."""
+    return bool(stored[1:] == said)
 
 
 _STANDING = ("promise_id", "metric", "cycle", "phase", "target", "elapsed", "deadline_at", "deadline_next_open_at", "warning_at", "critical_at")
@@ -136,14 +159,17 @@ def delete_clocks(tx: Transaction, tenant: int, ids: Collection[int]) -> None:
         tx.execute(delete(Clock).where(Clock.tenant_id == tenant, Clock.id.in_(list(ids))))
 
 
-def read_records(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Record]:
-    """The records of some promises."""
-    return tx.scalars(select(Record).where(Record.tenant_id == tenant, Record.promise_id.in_(list(promises)))).all()
+_NET = ("id", "promise_id", "metric", "cycle", "started_at", "stopped_at", "target", "elapsed", "breached_at")
+
+
+def read_records(tx: Transaction, tenant: int, promises: Collection[int], frozen: Frozen) -> Sequence[Any]:
+    """The records of some promises but those of frozen cycles: plain rows with what a verdict comes down to."""
+    return _cycles(tx, RECORDS, _NET, tenant, promises, frozen)
 
 
 def insert_records(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert records; one that exists already stays as it is."""
-    insert_rows(tx, cast(Table, Record.__table__), rows, known=_CLOCK_KEY)
+    insert_rows(tx, RECORDS, rows, known=_CLOCK_KEY)
 
 
 def insert_corrections(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -156,7 +182,7 @@ def latest_corrections(tx: Transaction, tenant: int, promises: Collection[int]) 
     """(number, digest) of the latest correction of each record, by record id."""
     rows = tx.execute(
         select(Correction.record_id, Correction.number, Correction.digest)
-        .where(Correction.tenant_id == tenant, Correction.promise_id.in_(list(promises)))
+        .where(Correction.tenant_id == tenant, among(tx, Correction.promise_id, promises))
         .order_by(Correction.number)
     )
     return {r.record_id: (r.number, r.digest) for r in rows}

@@ -5,12 +5,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Index, String, Table, Text, UniqueConstraint, bindparam, delete, func, select, update
+from sqlalchemy import Index, String, Table, Text, UniqueConstraint, bindparam, delete, func, literal_column, select, update
 from sqlalchemy import cast as cast_type
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.engine.events import Event
-from sla_plugin.store.bulk import insert_rows
+from sla_plugin.store.bulk import among, insert_rows
+from sla_plugin.store.checkpoints import drop_checkpoints
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 from sla_plugin.store.tickets import Ticket
@@ -113,7 +114,7 @@ def read_histories(tx: Transaction, tenant: int, promises: Collection[int]) -> d
     """All events of some promises, by promise; `data` is shared between events that say the same, so nobody changes it."""
     histories: dict[int, list[PastEvent]] = defaultdict(list)
     said: dict[str, Mapping[str, Any]] = {}  # half of what events say has been said before: parsed once
-    for row in tx.execute(select(*_HISTORY).where(EVENTS.c.tenant_id == tenant, EVENTS.c.promise_id.in_(list(promises)))).all():
+    for row in tx.execute(select(*_HISTORY).where(EVENTS.c.tenant_id == tenant, among(tx, EVENTS.c.promise_id, promises))).all():
         text = row[-1]
         data = said.get(text)
         if data is None:
@@ -144,6 +145,38 @@ def events_of_delivery(tx: Transaction, tenant: int, delivery: int, promises: Co
     return tx.scalars(select(EventRow).where(*mine).order_by(EventRow.occurred_at, EventRow.id)).all()
 
 
+class Told(NamedTuple):
+    """One event of a promise's history, as evaluating needs it: `shown` is the JSON text of the ticket shown with it, `said` that of the rest."""
+
+    promise_id: int
+    event_key: str
+    kind: str
+    occurred_at: int
+    sequence: int | None
+    actor_id: str | None
+    actor_role: str
+    public: bool | None
+    own: bool
+    said: str
+    shown: str | None
+
+
+_PLAIN = tuple(EVENTS.c[name] for name in Told._fields[:-2])
+_APART = {  # the ticket as it was shown comes back with event after event, and so does the rest without its comment's id
+    True: (cast_type(EVENTS.c.data.op("-")(literal_column("'{seen,comment_id}'::text[]")), Text), EVENTS.c.data.op("->>")("seen")),
+    False: (func.json_remove(EVENTS.c.data, "$.seen", "$.comment_id"), func.json_extract(EVENTS.c.data, "$.seen")),
+}
+_TOLD = {postgres: select(*_PLAIN, *apart).where(EVENTS.c.tenant_id == bindparam("of_tenant")) for postgres, apart in _APART.items()}
+
+
+def read_told(tx: Transaction, tenant: int, promises: Collection[int], after: int | None = None) -> Sequence[Any]:
+    """The events of some promises in no order: rows like Told; with `after` only those that happened later than that instant."""
+    query = _TOLD[tx.is_postgres].where(among(tx, EVENTS.c.promise_id, promises))
+    if after is not None:
+        query = query.where(EVENTS.c.occurred_at > after)
+    return tx.execute(query, {"of_tenant": tenant}).all()
+
+
 _OWN = (
     update(EventRow)
     .where(EventRow.tenant_id == bindparam("b_tenant"), EventRow.connection_id == bindparam("b_connection"), EventRow.event_key == bindparam("b_key"))
@@ -152,16 +185,25 @@ _OWN = (
 
 
 def mark_own(tx: Transaction, tenant: int, keys: Collection[tuple[int, str]]) -> None:
-    """Mark events as echoes of our own writes."""
+    """Mark events as echoes of our own writes; under the lock of their promises."""
     if keys:
         tx.connection().execute(_OWN, [{"b_tenant": tenant, "b_connection": c, "b_key": k} for c, k in keys])
+        for connection, key in keys:
+            _forget_fold(tx, tenant, connection, key)
 
 
 def delete_event(tx: Transaction, tenant: int, connection: int, key: str) -> None:
-    """Take back an own write that never happened; nothing else is ever deleted."""
+    """Take back an own write that never happened, under the lock of its promise; nothing else is ever deleted."""
+    _forget_fold(tx, tenant, connection, key)
     tx.execute(
         delete(EventRow).where(EventRow.tenant_id == tenant, EventRow.connection_id == connection, EventRow.event_key == key, EventRow.kind == "own.write")
     )
+
+
+def _forget_fold(tx: Transaction, tenant: int, connection: int, key: str) -> None:
+    """An event is not what it was when it was folded."""
+    found = tx.scalars(select(EventRow.promise_id).where(EventRow.tenant_id == tenant, EventRow.connection_id == connection, EventRow.event_key == key))
+    drop_checkpoints(tx, tenant, [promise for promise in found if promise is not None])
 
 
 def find_comment(tx: Transaction, tenant: int, promise: int, comment_id: str) -> Sequence[str]:

@@ -15,11 +15,26 @@ from sqlalchemy import Connection, Engine, MetaData, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.store import alerts, audit, clocks, connections, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets
+from sla_plugin.store import (
+    alerts,
+    audit,
+    checkpoints,
+    clocks,
+    connections,
+    deliveries,
+    entities,
+    events,
+    outbox,
+    people,
+    policies,
+    requesters,
+    tenants,
+    tickets,
+)
 from sla_plugin.store.db import Base
 
 log = structlog.get_logger()
-TABLES = (alerts, audit, clocks, connections, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets)
+TABLES = (alerts, audit, checkpoints, clocks, connections, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets)
 METADATA: MetaData = Base.metadata
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
