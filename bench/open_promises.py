@@ -67,5 +67,5 @@ def seed_open(database: Database, tenant: int, connection: int, count: int, now:
         with database.transaction() as tx:
             tx.connection().exec_driver_sql(re.sub(r"(?<!:):(\w+)", lambda name: str(values[name[1]]), statement))
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection_:
-        connection_.exec_driver_sql("VACUUM ANALYZE promise")
+        connection_.exec_driver_sql("VACUUM ANALYZE promise, ticket, clock")
         connection_.exec_driver_sql("CHECKPOINT")

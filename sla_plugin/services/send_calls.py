@@ -161,21 +161,20 @@ def freeze(
     row = held_call(tx, call.tenant_id, call.id, call.lease)
     if row is None:
         return False
-    if overtaken:
-        lock_promises(tx, call.tenant_id, [call.promise_id])  # before its commands are touched: who evaluates it may be about to plan the same ones
-    for command, reason in overtaken:
+    if frozen:
+        first = row.frozen is None
+        row.frozen, row.tries, row.tried_at = dict(frozen), row.tries + 1, now
+        row.first_tried_at = row.first_tried_at or now
+        tx.flush()
+        if first:
+            # known before it leaves, so that its echo can never overtake it
+            _own_write(tx, row, connection, commands, now, outside)
+    for command, reason in overtaken:  # after the ticket was waited for: who evaluates it may be about to plan the same commands
         settle_commands(tx, call.tenant_id, [command.id], "overtaken", now, reason)
     if not frozen:
         row.state, row.settled_at, row.reason = "superseded", now, "overtaken: nothing was left to write"
         tx.flush()
         return False
-    first = row.frozen is None
-    row.frozen, row.tries, row.tried_at = dict(frozen), row.tries + 1, now
-    row.first_tried_at = row.first_tried_at or now
-    tx.flush()
-    if first:
-        # known before it leaves, so that its echo can never overtake it
-        _own_write(tx, row, connection, commands, now, outside)
     return True
 
 

@@ -16,11 +16,12 @@ from sla_plugin.ports import Answer
 from sla_plugin.services.evaluate_promises import verdict_of
 from sla_plugin.services.keep_time import keep_time, sweep_terms
 from sla_plugin.services.read_books import read_books
-from sla_plugin.services.send_calls import bind_calls, settle_conflict, settle_permanent, settle_sent, settle_temporary
+from sla_plugin.services.send_calls import bind_calls, command_of, freeze, settle_conflict, settle_permanent, settle_sent, settle_temporary
 from sla_plugin.settings import Settings
-from sla_plugin.store.connections import get_connection
+from sla_plugin.store.connections import Connection, get_connection
+from sla_plugin.store.db import Transaction
 from sla_plugin.store.events import read_histories
-from sla_plugin.store.outbox import claim_calls
+from sla_plugin.store.outbox import CallRow, claim_calls, commands_of
 from sla_plugin.store.tenants import book_revision
 from sla_plugin.store.tickets import get_promise
 from tests.faults.interleave import interleave
@@ -132,7 +133,16 @@ def test_apply_time_and_policy_sweep_on_one_promise(plant: Plant, heard: str, se
     assert {name: plant.rows(name) for name in before} == before, order
 
 
+def freeze_some(tx: Transaction, call: CallRow, connection: Connection, plant: Plant, *, frozen: bool) -> None:
+    """One command was overtaken; with `frozen` the others are about to be sent."""
+    rows = commands_of(tx, plant.tenant, call.id)
+    left = [command_of(row) for row in rows[1:]]
+    freeze(tx, call, connection, {"commands": len(left)} if frozen else {}, left, [(rows[0], "somebody was faster")], plant.now, plant.outside)
+
+
 SETTLED: dict[str, Callable[..., Any]] = {
+    "about to be sent": partial(freeze_some, frozen=True),
+    "overtaken": partial(freeze_some, frozen=False),
     "sent": lambda tx, call, connection, plant: settle_sent(tx, call, connection, Answer(200, comment_id="c1"), plant.now, plant.outside),
     "conflict": lambda tx, call, connection, plant: settle_conflict(tx, call, connection, plant.now, plant.outside),
     "refused": lambda tx, call, connection, plant: settle_permanent(
@@ -174,7 +184,7 @@ def test_a_call_is_settled_while_its_ticket_changes(plant: Plant, settled: str, 
     calls = plant.rows("call")
     assert sum(c["state"] in ("waiting", "sending") for c in calls) <= 1
     still = {"sending", "waiting"} & {c["state"] for c in calls}
-    assert {c["state"] for c in plant.rows("command")} <= {"sent", "calling", "failed", *(("pending",) if still else ())}
+    assert {c["state"] for c in plant.rows("command")} <= {"sent", "calling", "failed", "overtaken", *(("pending",) if still else ())}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
