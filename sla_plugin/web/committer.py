@@ -19,7 +19,7 @@ from sla_plugin.store.deliveries import count_duplicates, insert_deliveries
 log = structlog.get_logger()
 ROWS = 200  # of one commit, at most
 BYTES = 4_000_000
-GAP = 0.005  # seconds between the beginnings of two commits
+GAP = 0.003  # seconds between the beginnings of two commits, at least
 PATIENCE = 5.0  # seconds
 
 

@@ -44,10 +44,11 @@ _STATUS = {
 
 
 class Doors:
-    """Connections by public id, remembered for a moment."""
+    """Connections by public id, remembered for a moment. `clock` gives monotonic seconds."""
 
-    def __init__(self, database: Database, outside: Outside) -> None:
+    def __init__(self, database: Database, outside: Outside, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._clock = clock
         self._outside = outside
         self._known: dict[str, tuple[float, Door]] = {}
         self._looking = threading.Lock()
@@ -60,7 +61,7 @@ class Doors:
         known = self._known.get(public_id)
         if known is None:
             return self._look_up(public_id)
-        age = time.monotonic() - known[0]
+        age = self._clock() - known[0]
         if age < _REMEMBER:
             return known[1]
         mine = self._looking.acquire(blocking=False)
@@ -73,7 +74,7 @@ class Doors:
                 self._looking.release()
 
     def _look_up(self, public_id: str) -> Door | None:
-        now = time.monotonic()
+        now = self._clock()
         with self._database.reading() as tx:
             connection = find_by_public_id(tx, public_id)
         if connection is None:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, update
 
 from connectors.signatures import sign_standard
 from sla_plugin.settings import Settings
+from sla_plugin.store.connections import Connection
 from sla_plugin.web import committer as committer_module
 from sla_plugin.web.committer import Committer, NotStored
-from sla_plugin.web.door import WebhookDoor
+from sla_plugin.web.door import Doors, WebhookDoor
 from sla_plugin.web.tally import Tally
 from tests.plant import Plant
 
@@ -154,6 +155,27 @@ def test_a_restarted_server_is_not_the_senders_matter(postgres_url: str, tmp_pat
     assert ask(door, plant, "d2") == (202, None)
     door.committer.close()
     plant.close()
+
+
+@pytest.mark.parametrize(
+    ("looked_up_elsewhere", "answers"),
+    [(False, {0: True, 1.9: True, 2.1: False}), (True, {0: True, 1.9: True, 2.1: True, 3.9: True, 4.1: False})],
+    ids=["nobody-looks", "another-thread-looks"],
+)
+def test_a_retired_secret_ends_soon_and_one_thread_looks_it_up(plant: Plant, looked_up_elsewhere: bool, answers: dict[float, bool]) -> None:
+    now = [0.0]
+    doors = Doors(plant.database, plant.outside, lambda: now[0])
+    assert doors.find("nobody") is None
+    assert doors.find("crm") is not None
+    with plant.database.transaction() as tx:
+        tx.connection().execute(update(Connection.__table__).values(sealed_secrets=[]))  # type: ignore[arg-type]
+    if looked_up_elsewhere:
+        assert doors._looking.acquire(blocking=False)
+    found = {}
+    for now[0] in answers:
+        door = doors.find("crm")
+        found[now[0]] = door is not None and door.secrets == (SECRET,)
+    assert found == answers
 
 
 def ask(door: WebhookDoor, plant: Plant, key: str) -> tuple[int, str | None]:
