@@ -1,9 +1,9 @@
 """Mutation testing of the engine: how many small faults, put in one at a time, the engine's tests notice.
 
-    python bench/mutation.py [--sample 500] [--seed 1] [--only evaluate.py] [--survivors FILE]
+    python bench/mutation.py [--sample 500] [--minutes 30] [--seed 1] [--only evaluate.py] [--survivors FILE]
 
 Every mutant changes one node of one file of sla_plugin/engine: a comparison, an operator, a constant, a condition, a statement left out. The whole set is
-counted; a sample is drawn evenly over the files with a fixed seed. Each mutant runs in a process of its own, forked from one that has imported pytest and
+counted; a sample is drawn evenly over the files with a fixed seed and worked in a mixed order, so that what `--minutes` cuts off is missing everywhere. Each mutant runs in a process of its own, forked from one that has imported pytest and
 all libraries, so that only the engine and its tests are read again; the tests that bear the file's name come first, and the first failure ends the run.
 Equivalent mutants (which no test can notice) count as survivors.
 """
@@ -31,7 +31,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = ROOT / "sla_plugin" / "engine"
 TESTS = ROOT / "tests" / "engine"
-SECONDS = 90  # per mutant; a mutant that does not end is noticed
+SECONDS = 60  # of processor time per mutant; a mutant that does not end is noticed
+LONGEST = 900  # seconds of wall time, should it sleep
 SLOW = ("test_calendars_dst.py", "test_laws.py")  # these come last
 MEMORY = 3 * 2**30
 
@@ -223,6 +224,7 @@ def _tests_for(file: Path) -> list[str]:
 def _run(mutant: Mutant | None, tests: Sequence[str]) -> int:
     """In the forked child: the exit code of pytest with the fault in."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
@@ -243,7 +245,7 @@ def survives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
             code = _run(mutant, tests)
         finally:
             os._exit(code)
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + LONGEST
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -263,10 +265,15 @@ def sampled(files: Sequence[Path], wanted: int, seed: int) -> Iterator[list[Muta
         yield sorted(random.Random(f"{seed}-{number}").sample(mutants, share))
 
 
+def _told(mutant: Mutant) -> str:
+    return f"{mutant.file.relative_to(ENGINE)}:{mutant.line} {mutant.what}"
+
+
 def main() -> int:
     """Run the sample; print a line per file and every survivor."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sample", type=int, default=500, help="how many mutants (0: all)")
+    parser.add_argument("--minutes", type=float, default=0, help="stop then and say how far it came (0: never)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="files whose path contains this")
     parser.add_argument("--survivors", type=Path, help="write them here, too")
@@ -282,21 +289,25 @@ def main() -> int:
         print("the tests fail without any fault: nothing can be said")
         return 1
     print(f"without a fault: {time.monotonic() - begin:.1f} s", flush=True)
-    counts: Counter[str] = Counter()
-    alive: list[str] = []
-    for file, chosen in zip(files, sampled(files, asked.sample, asked.seed), strict=True):
-        all_of_file = len(mutants_of(file))
-        survivors = [mutant for mutant in chosen if survives(mutant, _tests_for(file))]
-        counts.update(all=all_of_file, run=len(chosen), survived=len(survivors))
-        name = str(file.relative_to(ENGINE))
-        print(f"{name}: {len(chosen) - len(survivors)} of {len(chosen)} killed ({all_of_file} exist), {time.monotonic() - begin:.0f} s", flush=True)
-        alive += [f"{name}:{mutant.line} {mutant.what}" for mutant in survivors]
-        for line in alive[len(alive) - len(survivors) :]:
-            print(f"    survived {line}", flush=True)
+    exist = {file: len(mutants_of(file)) for file in files}
+    chosen = [mutant for mutants in sampled(files, asked.sample, asked.seed) for mutant in mutants]
+    random.Random(asked.seed).shuffle(chosen)
+    run: Counter[Path] = Counter()
+    survived: dict[Path, list[Mutant]] = {file: [] for file in files}
+    for mutant in chosen:
+        if asked.minutes and time.monotonic() - begin > 60 * asked.minutes:
+            break
+        run[mutant.file] += 1
+        if survives(mutant, _tests_for(mutant.file)):
+            survived[mutant.file].append(mutant)
+            print(f"survived {_told(mutant)}", flush=True)
+    for file in files:
+        print(f"{file.relative_to(ENGINE)}: {run[file] - len(survived[file])} of {run[file]} killed, {exist[file]} exist")
+    alive = [_told(mutant) for file in files for mutant in sorted(survived[file])]
     if asked.survivors is not None:
         asked.survivors.write_text("\n".join(alive) + "\n", encoding="utf-8")
-    killed = counts["run"] - counts["survived"]
-    print(f"{killed} of {counts['run']} killed ({100 * killed / max(counts['run'], 1):.1f} %); {counts['all']} mutants exist, seed {asked.seed}")
+    killed = run.total() - len(alive)
+    print(f"{killed} of {run.total()} killed ({100 * killed / max(run.total(), 1):.1f} %); {sum(exist.values())} exist, {len(chosen)} drawn, seed {asked.seed}")
     return 0
 
 
