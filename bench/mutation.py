@@ -3,8 +3,9 @@
     python bench/mutation.py [--sample 500] [--minutes 30] [--seed 1] [--only evaluate.py] [--survivors FILE]
 
 Every mutant changes one node of one file of sla_plugin/engine: a comparison, an operator, a constant, a condition, a statement left out. The whole set is
-counted; a sample is drawn evenly over the files with a fixed seed and worked in a mixed order, so that what `--minutes` cuts off is missing everywhere. Each mutant runs in a process of its own, forked from one that has imported pytest and
-all libraries, so that only the engine and its tests are read again; the tests that bear the file's name come first, and the first failure ends the run.
+counted; a sample is drawn evenly over the files with a fixed seed, and worked in a mixed order, so that what `--minutes` cuts off is missing everywhere.
+Each mutant runs in a process of its own, forked from one that has imported pytest and all libraries, so that only the engine and its tests are read again;
+the tests that bear the file's name come first, and the first failure ends the run.
 Equivalent mutants (which no test can notice) count as survivors.
 """
 
