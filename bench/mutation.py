@@ -5,7 +5,7 @@
 Every mutant changes one node of one file of sla_plugin/engine: a comparison, an operator, a constant, a condition, a statement left out. The whole set is
 counted; a sample is drawn evenly over the files with a fixed seed, and worked in a mixed order, so that what `--minutes` cuts off is missing everywhere.
 Each mutant runs in a process of its own, forked from one that has imported pytest and all libraries, so that only the engine and its tests are read again;
-the tests that bear the file's name come first, and the first failure ends the run.
+the tests of that file come first, and the first failure ends the run.
 Equivalent mutants (which no test can notice) count as survivors.
 """
 
@@ -34,7 +34,17 @@ ENGINE = ROOT / "sla_plugin" / "engine"
 TESTS = ROOT / "tests" / "engine"
 SECONDS = 60  # of processor time per mutant; a mutant that does not end is noticed
 LONGEST = 900  # seconds of wall time, should it sleep
-SLOW = ("test_calendars_dst.py", "test_laws.py")  # these come last
+SLOW = ("calendars_dst", "laws")  # these come last
+FIRST = {  # where a file's faults show first, if not in the tests of its own name
+    **dict.fromkeys(("fold", "clocks", "facts", "ledger"), ("evaluate", "changes", "metrics", "bad_input")),
+    **dict.fromkeys(("definitions", "own", "tiers", "waking"), ("metrics", "policies")),
+    **dict.fromkeys(("policy_definitions", "possible"), ("policies", "conditions")),
+    "operators": ("conditions",),
+    "calendar_definitions": ("calendars",),
+    "checkpoints": ("laws",),
+    "instants": ("bad_input",),
+    "events": ("changes",),
+}
 MEMORY = 3 * 2**30
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -213,17 +223,18 @@ class _Loader(importlib.abc.InspectLoader):
         exec(compile(mutated(self.mutant), str(self.mutant.file), "exec"), module.__dict__)
 
 
-def _tests_for(file: Path) -> list[str]:
-    """The test files, those of the file's name first, the slow ones last."""
+def _stages(file: Path) -> list[list[str]]:
+    """The test files in the order in which they are run: where the file's faults show first, the others, the slow ones."""
+    stages: list[list[str]] = [[], [], []]
+    for test in sorted(TESTS.glob("test_*.py")):
+        name = test.stem.removeprefix("test_")
+        first = name == file.stem or name in FIRST.get(file.stem, ())
+        stages[0 if first else 2 if name in SLOW else 1].append(str(test))
+    return [stage for stage in stages if stage]
 
-    def rank(test: Path) -> tuple[int, str]:
-        return (0 if file.stem in test.stem else 2 if test.name in SLOW else 1), test.name
 
-    return [str(test) for test in sorted(TESTS.glob("test_*.py"), key=rank)]
-
-
-def _run(mutant: Mutant | None, tests: Sequence[str]) -> int:
-    """In the forked child: the exit code of pytest with the fault in."""
+def _run(mutant: Mutant | None, stages: Sequence[Sequence[str]]) -> int:
+    """In the forked child: the first exit code of pytest that is not 0, with the fault in."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -233,17 +244,21 @@ def _run(mutant: Mutant | None, tests: Sequence[str]) -> int:
         relative = mutant.file.relative_to(ROOT).with_suffix("")
         name = ".".join(relative.parts).removesuffix(".__init__")
         sys.meta_path.insert(0, _Loader(name, mutant))
-    return int(pytest.main(["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]))
+    for tests in stages:
+        code = pytest.main(["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests])
+        if code:
+            return int(code)
+    return 0
 
 
-def survives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
+def survives(mutant: Mutant | None, stages: Sequence[Sequence[str]]) -> bool:
     """Whether all tests pass with the fault in; one that does not end in time does not survive."""
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
         code = 70
         try:
-            code = _run(mutant, tests)
+            code = _run(mutant, stages)
         finally:
             os._exit(code)
     end = time.monotonic() + LONGEST
@@ -282,12 +297,12 @@ def main() -> int:
     asked = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     os.chdir(ROOT)
-    os.environ["LAW_EXAMPLES"] = "30"
+    os.environ["LAW_EXAMPLES"] = "25"
     hypothesis.settings.register_profile("mutation", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None, derandomize=True)
     hypothesis.settings.load_profile("mutation")
     files = [file for file in sorted(ENGINE.rglob("*.py")) if asked.only in str(file.relative_to(ENGINE))]
     begin = time.monotonic()
-    if not asked.trust and not survives(None, _tests_for(files[-1])):
+    if not asked.trust and not survives(None, _stages(files[-1])):
         print("the tests fail without any fault: nothing can be said")
         return 1
     print(f"begun after {time.monotonic() - begin:.1f} s", flush=True)
@@ -300,7 +315,7 @@ def main() -> int:
         if asked.minutes and time.monotonic() - begin > 60 * asked.minutes:
             break
         run[mutant.file] += 1
-        if survives(mutant, _tests_for(mutant.file)):
+        if survives(mutant, _stages(mutant.file)):
             survived[mutant.file].append(mutant)
             print(f"survived {_told(mutant)}", flush=True)
     for file in files:
