@@ -1,10 +1,11 @@
 """Mutation testing of the engine: how many small faults, put in one at a time, the engine's tests notice.
 
-    python bench/mutation.py [--sample 500] [--seed 1] [--only evaluate.py] [--survivors FILE]
+    python bench/mutation.py [--sample 500] [--minutes 30] [--seed 1] [--only evaluate.py] [--survivors FILE]
 
 Every mutant changes one node of one file of sla_plugin/engine: a comparison, an operator, a constant, a condition, a statement left out. The whole set is
-counted; a sample is drawn evenly over the files with a fixed seed. Each mutant runs in a process of its own, forked from one that has imported pytest and
-all libraries, so that only the engine and its tests are read again; the tests that bear the file's name come first, and the first failure ends the run.
+counted; a sample is drawn evenly over the files with a fixed seed, and worked in a mixed order, so that what `--minutes` cuts off is missing everywhere.
+Each mutant runs in a process of its own, forked from one that has imported pytest and all libraries, so that only the engine and its tests are read again;
+the tests of that file come first, and the first failure ends the run.
 Equivalent mutants (which no test can notice) count as survivors.
 """
 
@@ -31,8 +32,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = ROOT / "sla_plugin" / "engine"
 TESTS = ROOT / "tests" / "engine"
-SECONDS = 90  # per mutant; a mutant that does not end is noticed
-SLOW = ("test_calendars_dst.py", "test_laws.py")  # these come last
+SECONDS = 60  # of processor time per mutant; a mutant that does not end is noticed
+LONGEST = 900  # seconds of wall time, should it sleep
+SLOW = ("calendars_dst", "laws")  # these come last
+FIRST = {  # where a file's faults show first, if not in the tests of its own name
+    **dict.fromkeys(("fold", "clocks", "facts", "ledger"), ("evaluate", "changes", "metrics", "bad_input")),
+    **dict.fromkeys(("definitions", "own", "tiers", "waking"), ("metrics", "policies")),
+    **dict.fromkeys(("policy_definitions", "possible"), ("policies", "conditions")),
+    "operators": ("conditions",),
+    "calendar_definitions": ("calendars",),
+    "checkpoints": ("laws",),
+    "instants": ("bad_input",),
+    "events": ("changes",),
+}
 MEMORY = 3 * 2**30
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -211,18 +223,20 @@ class _Loader(importlib.abc.InspectLoader):
         exec(compile(mutated(self.mutant), str(self.mutant.file), "exec"), module.__dict__)
 
 
-def _tests_for(file: Path) -> list[str]:
-    """The test files, those of the file's name first, the slow ones last."""
+def _stages(file: Path) -> list[list[str]]:
+    """The test files in the order in which they are run: where the file's faults show first, the others, the slow ones."""
+    stages: list[list[str]] = [[], [], []]
+    for test in sorted(TESTS.glob("test_*.py")):
+        name = test.stem.removeprefix("test_")
+        first = name == file.stem or name in FIRST.get(file.stem, ())
+        stages[0 if first else 2 if name in SLOW else 1].append(str(test))
+    return [stage for stage in stages if stage]
 
-    def rank(test: Path) -> tuple[int, str]:
-        return (0 if file.stem in test.stem else 2 if test.name in SLOW else 1), test.name
 
-    return [str(test) for test in sorted(TESTS.glob("test_*.py"), key=rank)]
-
-
-def _run(mutant: Mutant | None, tests: Sequence[str]) -> int:
-    """In the forked child: the exit code of pytest with the fault in."""
+def _run(mutant: Mutant | None, stages: Sequence[Sequence[str]]) -> int:
+    """In the forked child: the first exit code of pytest that is not 0, with the fault in."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
@@ -230,20 +244,24 @@ def _run(mutant: Mutant | None, tests: Sequence[str]) -> int:
         relative = mutant.file.relative_to(ROOT).with_suffix("")
         name = ".".join(relative.parts).removesuffix(".__init__")
         sys.meta_path.insert(0, _Loader(name, mutant))
-    return int(pytest.main(["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]))
+    for tests in stages:
+        code = pytest.main(["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests])
+        if code:
+            return int(code)
+    return 0
 
 
-def survives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
+def survives(mutant: Mutant | None, stages: Sequence[Sequence[str]]) -> bool:
     """Whether all tests pass with the fault in; one that does not end in time does not survive."""
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
         code = 70
         try:
-            code = _run(mutant, tests)
+            code = _run(mutant, stages)
         finally:
             os._exit(code)
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + LONGEST
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -263,40 +281,50 @@ def sampled(files: Sequence[Path], wanted: int, seed: int) -> Iterator[list[Muta
         yield sorted(random.Random(f"{seed}-{number}").sample(mutants, share))
 
 
+def _told(mutant: Mutant) -> str:
+    return f"{mutant.file.relative_to(ENGINE)}:{mutant.line} {mutant.what}"
+
+
 def main() -> int:
     """Run the sample; print a line per file and every survivor."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sample", type=int, default=500, help="how many mutants (0: all)")
+    parser.add_argument("--minutes", type=float, default=0, help="stop then and say how far it came (0: never)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--trust", action="store_true", help="do not run the tests without a fault first")
     parser.add_argument("--only", default="", help="files whose path contains this")
     parser.add_argument("--survivors", type=Path, help="write them here, too")
     asked = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     os.chdir(ROOT)
-    os.environ["LAW_EXAMPLES"] = "30"
+    os.environ["LAW_EXAMPLES"] = "25"
     hypothesis.settings.register_profile("mutation", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None, derandomize=True)
     hypothesis.settings.load_profile("mutation")
     files = [file for file in sorted(ENGINE.rglob("*.py")) if asked.only in str(file.relative_to(ENGINE))]
     begin = time.monotonic()
-    if not survives(None, _tests_for(files[-1])):
+    if not asked.trust and not survives(None, _stages(files[-1])):
         print("the tests fail without any fault: nothing can be said")
         return 1
-    print(f"without a fault: {time.monotonic() - begin:.1f} s", flush=True)
-    counts: Counter[str] = Counter()
-    alive: list[str] = []
-    for file, chosen in zip(files, sampled(files, asked.sample, asked.seed), strict=True):
-        all_of_file = len(mutants_of(file))
-        survivors = [mutant for mutant in chosen if survives(mutant, _tests_for(file))]
-        counts.update(all=all_of_file, run=len(chosen), survived=len(survivors))
-        name = str(file.relative_to(ENGINE))
-        print(f"{name}: {len(chosen) - len(survivors)} of {len(chosen)} killed ({all_of_file} exist), {time.monotonic() - begin:.0f} s", flush=True)
-        alive += [f"{name}:{mutant.line} {mutant.what}" for mutant in survivors]
-        for line in alive[len(alive) - len(survivors) :]:
-            print(f"    survived {line}", flush=True)
+    print(f"begun after {time.monotonic() - begin:.1f} s", flush=True)
+    exist = {file: len(mutants_of(file)) for file in files}
+    chosen = [mutant for mutants in sampled(files, asked.sample, asked.seed) for mutant in mutants]
+    random.Random(asked.seed).shuffle(chosen)
+    run: Counter[Path] = Counter()
+    survived: dict[Path, list[Mutant]] = {file: [] for file in files}
+    for mutant in chosen:
+        if asked.minutes and time.monotonic() - begin > 60 * asked.minutes:
+            break
+        run[mutant.file] += 1
+        if survives(mutant, _stages(mutant.file)):
+            survived[mutant.file].append(mutant)
+            print(f"survived {_told(mutant)}", flush=True)
+    for file in files:
+        print(f"{file.relative_to(ENGINE)}: {run[file] - len(survived[file])} of {run[file]} killed, {exist[file]} exist")
+    alive = [_told(mutant) for file in files for mutant in sorted(survived[file])]
     if asked.survivors is not None:
         asked.survivors.write_text("\n".join(alive) + "\n", encoding="utf-8")
-    killed = counts["run"] - counts["survived"]
-    print(f"{killed} of {counts['run']} killed ({100 * killed / max(counts['run'], 1):.1f} %); {counts['all']} mutants exist, seed {asked.seed}")
+    killed = run.total() - len(alive)
+    print(f"{killed} of {run.total()} killed ({100 * killed / max(run.total(), 1):.1f} %); {sum(exist.values())} exist, {len(chosen)} drawn, seed {asked.seed}")
     return 0
 
 
