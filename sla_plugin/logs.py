@@ -34,6 +34,20 @@ _PATTERNS = (
 _LINE = 400  # characters of a value that are written
 
 
+class _StandardError(logging.Handler):
+    """Writes to what standard error is when a line is written, not to what it was when logging was set up."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except RecursionError:
+            raise
+        except Exception:  # noqa: BLE001 - as logging itself: a line that cannot be written stops nobody
+            self.handleError(record)
+
+
 def set_up_logging(level: str, form: str = "text") -> None:
     """Lines on stderr from `level` on, as `form` says; may be called again."""
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False) if form == "json" else _readable
@@ -44,7 +58,7 @@ def set_up_logging(level: str, form: str = "text") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_part,
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, name_exception, redact, renderer]

@@ -37,10 +37,10 @@ def tell_alerts(tx: Transaction, tenant: int, alerts: Collection[tuple[int, str,
     if len(alerts) > RUSH:
         levels = Counter(level for *_, level in alerts)
         tx.after_commit(partial(log.info, "alerts raised", tickets=len({promise for promise, *_ in alerts}), **levels))
-    each = logging.INFO if len(alerts) <= RUSH else logging.DEBUG
+    each, speak = (logging.INFO, log.info) if len(alerts) <= RUSH else (logging.DEBUG, log.debug)
     if not _speaking.isEnabledFor(each):
         return
     traces = last_deliveries(tx, tenant, {promise for promise, *_ in alerts})
     for promise, metric, cycle, level in sorted(alerts):
-        told = {"promise": promise, "ticket": tickets[promise], "metric": metric, "cycle": cycle, "level": level}
-        tx.after_commit(partial(log.log, each, "alert raised", trace=traces.get(promise), **told))
+        told = {"promise": promise, "ticket": tickets[promise], "metric": metric, "cycle": cycle, "alert": level}  # `level` is the line's own
+        tx.after_commit(partial(speak, "alert raised", trace=traces.get(promise), **told))

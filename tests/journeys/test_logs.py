@@ -79,7 +79,6 @@ def test_a_ticket_leaves_its_trace_and_nothing_else(launch: Callable[..., Produc
     # the chain in the log: every part says its piece under the same trace
     about = [line for line in said if str(line.get("trace")) == trace]
     spoken = {(line["part"], line["event"]) for line in about}
-    print("\n".join(map(str, said)))
     assert {
         ("web", "delivery stored"),
         ("inbox-worker", "delivery applied"),
