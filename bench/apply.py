@@ -219,6 +219,7 @@ def main() -> None:
     arguments.add_argument("--profile", action="store_true", help="one round of the product, profiled")
     given = arguments.parse_args()
     digest = hashlib.sha256(Path(base.__file__).read_bytes()).hexdigest()
+    print(f"inbox workers: {given.workers}")
     print(f"base: bench/orm_handler.py, sha256 {digest}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with postgres() as server, tempfile.TemporaryDirectory(prefix="sla-apply-") as name:
         folder = Path(name)
@@ -236,9 +237,7 @@ def main() -> None:
             statement(server, "DROP DATABASE product WITH (FORCE)")
             ratios.append(fast / slow)
             print(f"round {number + 1}: base {slow:,.0f} events/s, product {fast:,.0f} events/s, {fast / slow:.1f}x", flush=True)
-    print(
-        f"median {statistics.median(ratios):.1f}x (range {min(ratios):.1f} to {max(ratios):.1f}, {len(ratios)} rounds, batches of {given.batch}, {given.workers} inbox worker{'s' * (given.workers > 1)})"
-    )
+    print(f"median {statistics.median(ratios):.1f}x (range {min(ratios):.1f} to {max(ratios):.1f}, {len(ratios)} rounds, batches of {given.batch})")
 
 
 if __name__ == "__main__":
