@@ -1,6 +1,6 @@
 """Events applied a second, the whole path, against a plain ORM handler in the same run, on Postgres.
 
-    python bench/apply.py [--rounds 5] [--events 10000] [--base 1500] [--batch 500] [--profile]
+    python bench/apply.py [--rounds 5] [--events 10000] [--base 1500] [--batch 500] [--workers 1] [--profile]
 
 The base (`bench/orm_handler.py`, given, unchanged) applies one event in each transaction. The product applies the very same bodies, taken as deliveries of
 a Zendesk connection: from a delivery that is stored to clocks that are committed, with the connector's parsing, the dedupe, a policy with conditions as
@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import cProfile
 import hashlib
+import multiprocessing
 import os
 import pstats
 import re
@@ -146,8 +147,15 @@ def base_round(url: str, count: int) -> float:
     return count / seconds
 
 
-def product_round(url: str, folder: Path, count: int, batch: int, profile: bool) -> float:
-    """Events a second of the product."""
+def drain(url: str, folder: Path, now: int, batch: int) -> None:
+    """What one more inbox worker does."""
+    database = open_database(url, folder)
+    drain_inbox(database, OUTSIDE, lambda: now, batch)
+    database.engine.dispose()
+
+
+def product_round(url: str, folder: Path, count: int, batch: int, profile: bool, workers: int) -> float:
+    """Events a second of the product; several workers are processes that drain the same inbox."""
     database = open_database(url, folder)
     store(database, count)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -157,7 +165,13 @@ def product_round(url: str, folder: Path, count: int, batch: int, profile: bool)
     if profile:
         profiler.enable()
     began, worked = time.perf_counter(), time.process_time()
-    assert drain_inbox(database, OUTSIDE, lambda: now, batch) == count
+    others = [multiprocessing.get_context("fork").Process(target=drain, args=(url, folder, now, batch)) for _ in range(workers - 1)]
+    for other in others:
+        other.start()
+    applied_here = drain_inbox(database, OUTSIDE, lambda: now, batch)
+    for other in others:
+        other.join()
+    assert applied_here == count or others
     seconds, worked = time.perf_counter() - began, time.process_time() - worked
     if profile:
         profiler.disable()
@@ -172,7 +186,8 @@ def product_round(url: str, folder: Path, count: int, batch: int, profile: bool)
     assert rows == {"event": base.TICKETS * base.HISTORY + count, "record": 2 * answered, "correction": 0}, rows
     assert (applied, replied) == (count, answered)
     database.engine.dispose()
-    print(f"    {1e6 * worked / count:.0f} us an event in our process, {1e6 * (seconds - worked) / count:.0f} us waiting for Postgres and the disk")
+    if not others:
+        print(f"    {1e6 * worked / count:.0f} us an event in our process, {1e6 * (seconds - worked) / count:.0f} us waiting for Postgres and the disk")
     return count / seconds
 
 
@@ -200,9 +215,11 @@ def main() -> None:
     arguments.add_argument("--events", type=int, default=10_000, help="of a product round")
     arguments.add_argument("--base", type=int, default=1500, help="events of a base round")
     arguments.add_argument("--batch", type=int, default=500, help="deliveries a transaction")
+    arguments.add_argument("--workers", type=int, default=1, help="inbox workers of the product, as processes")
     arguments.add_argument("--profile", action="store_true", help="one round of the product, profiled")
     given = arguments.parse_args()
     digest = hashlib.sha256(Path(base.__file__).read_bytes()).hexdigest()
+    print(f"inbox workers: {given.workers}")
     print(f"base: bench/orm_handler.py, sha256 {digest}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with postgres() as server, tempfile.TemporaryDirectory(prefix="sla-apply-") as name:
         folder = Path(name)
@@ -216,7 +233,7 @@ def main() -> None:
         for number in range(1 if given.profile else given.rounds):
             slow = 1.0 if given.profile else base_round(server.format(database="base"), given.base)
             statement(server, "CREATE DATABASE product TEMPLATE made")
-            fast = product_round(server.format(database="product"), folder, given.events, given.batch, given.profile)
+            fast = product_round(server.format(database="product"), folder, given.events, given.batch, given.profile, given.workers)
             statement(server, "DROP DATABASE product WITH (FORCE)")
             ratios.append(fast / slow)
             print(f"round {number + 1}: base {slow:,.0f} events/s, product {fast:,.0f} events/s, {fast / slow:.1f}x", flush=True)

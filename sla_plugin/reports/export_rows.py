@@ -133,7 +133,10 @@ def clock_data(row: Any, names: Names) -> dict[str, Any]:
         "stopped_at": instant_text(c.stopped_at),
         "finished_at": instant_text(c.finished_at),
         **_duration("target", c.target),
+        **_duration("allowance", c.allowance),
         **_duration("elapsed", c.elapsed),
+        "business": c.business,
+        "owner": c.owner,
         "counted_at": instant_text(c.counted_at),
         "deadline_at": instant_text(c.deadline_at),
         "deadline_next_open_at": instant_text(c.deadline_next_open_at),
@@ -167,6 +170,7 @@ def record_data(row: Any, names: Names) -> dict[str, Any]:
         **{name: getattr(r, name) for name in ("priority", "type", "category", "channel", "assignee")},
         "group": r.team,
         "organization": r.organization,
+        "owner": r.owner,
     }
 
 

@@ -107,7 +107,7 @@ EXPORTS: Mapping[str, Export] = {
     ),
     "clocks": Export(
         _columns(
-            f"{_CYCLE} phase open started_at stopped_at finished_at target~ elapsed~ counted_at deadline_at deadline_next_open_at"
+            f"{_CYCLE} phase open started_at stopped_at finished_at target~ allowance~ elapsed~ business owner counted_at deadline_at deadline_next_open_at"
             f" warning_at critical_at breached_at {_TERMS}"
         ),
         Clock,
@@ -121,7 +121,7 @@ EXPORTS: Mapping[str, Export] = {
     "records": Export(
         _columns(
             f"{_CYCLE} started_at stopped_at finished_at target~ granted~ elapsed~ elapsed_wall~ met overrun~ deadline_at breached_at {_TERMS}"
-            " priority type category channel assignee group organization"
+            " priority type category channel assignee group organization owner"
         ),
         Record,
         Record.external_id,

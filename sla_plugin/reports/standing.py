@@ -46,7 +46,7 @@ def terms_of(clock: Clock, terms: Mapping[TermsKey, Terms]) -> Terms | None:
 
 def standing(clock: Clock, terms: Terms | None, now: int) -> Standing:
     """How the clock stands at `now`; without its terms (an old definition that no longer reads) time is counted as calendar time."""
-    business = terms is not None and _counts_business(clock, terms)
+    business = terms is not None and clock.business
     elapsed, opens_at, counts_until = clock.elapsed, None, None
     if clock.phase == "running":
         if business and terms is not None:
@@ -81,8 +81,3 @@ def _state(clock: Clock, now: int) -> str:
     critical = clock.critical_at is not None and clock.critical_at <= now
     warned = clock.warning_at is not None and clock.warning_at <= now
     return state_word(clock.phase, breached=clock.breached_at is not None, critical=critical, warned=warned)
-
-
-def _counts_business(clock: Clock, terms: Terms) -> bool:
-    kinds = {t.business for t in terms.policy.targets.get(clock.metric, {}).values() if t.amount == clock.target}
-    return kinds != {False}

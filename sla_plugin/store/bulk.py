@@ -14,6 +14,7 @@ from sqlalchemy.dialects import sqlite
 from sla_plugin.store.db import Transaction
 
 Rows = Sequence[Mapping[str, Any]]
+_write = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 def among(tx: Transaction, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
@@ -120,9 +121,9 @@ def _values(table: Table, columns: Sequence[str], rows: Rows) -> tuple[Any, ...]
     plain = [c for c in columns if not _is_binary(table, c)]
     # Postgres passes over keys that it is not asked for; bytes are no JSON
     wanted = rows if len(plain) == len(columns) else [{c: r[c] for c in plain} for r in rows]
-    told = json.dumps(wanted)
+    told = _write(wanted)
     if "\\u0000" in told:  # Postgres text cannot hold it
-        told = json.dumps(_without_nul(wanted))
+        told = _write(_without_nul(wanted))
     return (told, *([r[c] for r in rows] for c in columns if c not in plain))
 
 

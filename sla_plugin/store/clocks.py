@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Index, String, Table, UniqueConstraint, and_, delete, insert, or_, select, true
+from sqlalchemy import Index, String, Table, UniqueConstraint, delete, insert, select, true, union_all
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import among, insert_rows, upsert_rows
@@ -120,12 +120,15 @@ Frozen = Mapping[int, Mapping[str, int]]  # promise -> metric -> how many of its
 def _cycles(tx: Transaction, table: Table, columns: Sequence[str], tenant: int, promises: Collection[int], frozen: Frozen) -> Sequence[Any]:
     """Columns of the cycles of some promises, without the frozen ones: a ticket of many years has thousands of them."""
     query = select(*(table.c[name] for name in columns)).where(table.c.tenant_id == tenant)
-    rows: list[Any] = list(tx.execute(query.where(among(tx, table.c.promise_id, [p for p in promises if p not in frozen]))))
+    rows: list[Any] = []
+    if whole := [p for p in promises if p not in frozen]:
+        rows += tx.execute(query.where(among(tx, table.c.promise_id, whole)))
     for promise in promises:
-        if promise in frozen:
-            counts = frozen[promise]
-            beyond = [table.c.metric.not_in(list(counts)), *(and_(table.c.metric == metric, table.c.cycle > count) for metric, count in counts.items())]
-            rows += tx.execute(query.where(table.c.promise_id == promise, or_(*beyond)))
+        # metric by metric, as their index has them; a checkpoint knows every metric that the promise has
+        counts = frozen.get(promise, {})
+        beyond = [query.where(table.c.promise_id == promise, table.c.metric == metric, table.c.cycle > count) for metric, count in counts.items()]
+        if beyond:
+            rows += tx.execute(union_all(*beyond))
     return rows
 
 

@@ -31,6 +31,7 @@ def clock(**values: object) -> Clock:
         "elapsed": 0,
         "counted_at": began,
         "target": 8 * HOUR,
+        "business": True,
         "warning_at": MONDAY + 38 * HOUR,
         "critical_at": MONDAY + 39 * HOUR,
         "breached_at": None,
@@ -53,7 +54,8 @@ def clock(**values: object) -> Clock:
         pytest.param({"phase": "on_hold", "elapsed": 2 * HOUR}, 40, "on_hold", 6, None, None, id="on hold"),
         pytest.param({"phase": "finished", "elapsed": 2 * HOUR}, 40, "met", 6, None, None, id="met"),
         pytest.param({"phase": "cancelled"}, 40, "cancelled", 8, None, None, id="cancelled"),
-        pytest.param({"target": 4 * HOUR, "warning_at": None, "critical_at": None}, 18, "running", 1, None, 42, id="calendar time"),
+        pytest.param({"target": 4 * HOUR, "business": False, "warning_at": None, "critical_at": None}, 18, "running", 1, None, 42, id="calendar time"),
+        pytest.param({"target": 4 * HOUR, "warning_at": None, "critical_at": None}, 18, "running", 2, 33, None, id="business time whatever the target"),
         pytest.param({"policy_version": 9, "warning_at": None, "critical_at": None}, 18, "running", 5, None, 42, id="terms that are gone"),
     ],
 )

@@ -109,3 +109,18 @@ def test_facts_in_time_give_the_same_alerts_and_no_correction(plant: Plant) -> N
     assert plant.rows("correction") == []
     by_ticket = [{(a["metric"], a["level"]) for a in plant.rows("alert") if a["external_id"] == name} for name in ("one", "all")]
     assert by_ticket[0] == by_ticket[1]
+
+
+def test_batches_of_one_and_of_five_hundred_end_alike(plant: Plant) -> None:
+    chance = random.Random(7)
+    words = [("status", "pending"), ("status", "open"), ("status", "resolved"), ("priority", "urgent"), ("reply", "agent"), ("reply", "customer")]
+    histories = [[(chance.randint(0, 600), chance.choice(words)) for _ in range(chance.randint(1, 8))] for _ in range(12)]
+    plant.now = START + 700 * MINUTE
+    for prefix, batch in (("one", 1), ("many", 500)):
+        events = [event for number, history in enumerate(histories) for event in story(f"{prefix}{number}", history)]
+        random.Random(8).shuffle(events)
+        for event in events:
+            plant.deliver(event)
+        assert plant.apply(batch) == len(events)
+    for number in range(len(histories)):
+        assert outcome(plant, f"many{number}") == outcome(plant, f"one{number}")

@@ -277,3 +277,23 @@ def test_a_connection_whose_connector_is_gone_stops_nobody_else(plant: Plant) ->
     assert ("first_response", "breach", instant("2026-11-16T10:00")) in alerts(plant)
     plant.tell(reply("10:02"))
     assert {d["state"] for d in plant.rows("delivery")} == {"applied"}
+
+
+def test_whose_a_clock_is_what_it_was_granted_and_by_which_hours(plant: Plant) -> None:
+    plant.policy(
+        calendars={"Office": OFFICE},
+        calendar="Office",
+        on_change="from_now",
+        targets={"resolution": {"P1": {"target": "8h", "counts": "calendar"}, "P0": "2h"}, "group_ownership": "1h"},
+    )
+    plant.tell(created("09:00", group="first line"))
+    assert (clock(plant, "resolution")["business"], clock(plant, "group_ownership")["business"]) == (False, True)
+    assert (clock(plant, "group_ownership")["owner"], clock(plant, "resolution")["owner"]) == ("first line", None)
+    plant.now = instant("2026-11-16T10:30")
+    plant.tell(
+        event("ticket.updated", "10:30", changes={"priority": {"from": "high", "to": "urgent"}}),
+        event("ticket.updated", "10:30", id="moved", changes={"group": {"from": "first line", "to": "second line"}}),
+    )
+    tight = clock(plant, "resolution")
+    assert (tight["business"], tight["allowance"], tight["target"]) == (True, 90 * MINUTE, 210 * MINUTE)
+    assert [(r["metric"], r["owner"]) for r in plant.rows("record")] == [("group_ownership", "first line")]
