@@ -224,12 +224,9 @@ def many(database: str, first: int, last: int, given: argparse.Namespace) -> int
             runner.join()
     print(table(hits, seen))
     seconds = time.monotonic() - started
-    print(
-        f"{database}: {played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute), {len({p for p, _ in seen})} points, {sum(hits.values())} faults"
-    )
-    print(
-        f"{database}: lost = {sums['lost']}, doubled = {sums['doubled']}, stuck = {sums['stuck']}, different = {sums['different']}, odd = {sums['odd']}; seeds {first} to {last - 1}"
-    )
+    pace = f"{played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute)"
+    print(f"{database}: {pace}, {len({p for p, _ in seen})} points, {sum(hits.values())} faults; seeds {first} to {last - 1}")
+    print(f"{database}: " + ", ".join(f"{kind} = {sums[kind]}" for kind in KINDS))
     if failed:
         print(f"{database}: again with  make faults SEED=N DATABASE={database}  for N in {sorted(failed)[:20]}")
     return len(failed)
