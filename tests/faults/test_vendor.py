@@ -299,6 +299,22 @@ def test_a_connection_switched_off_is_not_written_to_until_it_is_live_again(worl
     assert (world.desk.count(ticket), world.states("call")) == (ONCE, ["sent"])
 
 
+@pytest.mark.parametrize("ahead", [-90, -3, 3, 90])
+def test_an_echo_is_known_by_the_vendors_own_clock(world: World, ahead: int) -> None:
+    """Our clock and the helpdesk's differ: what we wrote into a waiting ticket still moves no clock when its webhook comes."""
+    world.plant.policy(targets={"first_response": "1h", "resolution": "4h"})
+    number = world.desk.open_ticket()
+    world.desk.change(number, status="pending")
+    world.hear()
+    world.plant.pass_time(DUE + SECOND // 5)
+    world.desk.clock = lambda: world.plant.now / 1e6 - ahead
+    before = world.clocks()
+    world.send()
+    assert world.desk.tickets[number]["status"] == "open"
+    world.hear()
+    assert world.clocks() == before
+
+
 # --- somebody else was faster ------------------------------------------------------------------------------------------
 BY_ANNA: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "a comment": ({"comment": {"body": "I look at it", "public": False}}, ONCE),
