@@ -182,8 +182,13 @@ def engine_options(url: str) -> dict[str, Any]:
         "pool_pre_ping": True,
         "connect_args": {
             "connect_timeout": 3,
+            # a cut link says nothing: both sides find out for themselves, in seconds instead of a quarter of an hour
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
             # a stopped process must not hold its locks beyond a lease
-            "options": "-c idle_in_transaction_session_timeout=8000 -c lock_timeout=10000 -c timezone=UTC",
+            "options": "-c idle_in_transaction_session_timeout=8000 -c lock_timeout=10000 -c tcp_user_timeout=10000 -c timezone=UTC",
         },
     }
 

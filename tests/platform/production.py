@@ -144,14 +144,14 @@ class Load:
     Each webhook is the creation of a ticket of its own. `statuses` counts the answers, `errors` holds what broke; nothing is ever sent twice.
     """
 
-    def __init__(self, addresses: Sequence[str], secret: str, threads: int = 6, pause: float = 0.01) -> None:
-        """`addresses`: webhook addresses, taken in turn; `pause`: seconds between two of a thread."""
+    def __init__(self, addresses: Sequence[str], secret: str, threads: int = 6, pause: float = 0.01, first: int = 0) -> None:
+        """`addresses`: webhook addresses, taken in turn; `pause`: seconds between two of a thread; `first`: the first ticket's number."""
         self.addresses, self.secret, self.pause = addresses, secret, pause
         self.statuses: Counter[int] = Counter()
         self.errors: list[str] = []
         self.taken: list[str] = []  # tickets whose webhook was answered 2xx
         self.slowest = 0.0
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first)
         self._closed = threading.Event()
         self._threads = [threading.Thread(target=self._send, args=(addresses[n % len(addresses)], n % 2 == 0), daemon=True) for n in range(threads)]
 
