@@ -23,12 +23,16 @@ from sla_plugin.reports.exports import export_rows
 from sla_plugin.settings import Settings
 from sla_plugin.store.db import open_database
 from sla_plugin.store.tenants import the_tenant
+from tests.journeys.foreign_desk import ForeignDesk
 from tests.journeys.product import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (sys.executable, "-m", "sla_plugin.cli")
 GUNICORN = (sys.executable, "-m", "gunicorn", "wsgi:app")
 KEY = "bm90IGEgc2VjcmV0OiB0ZXN0cyBvbmx5IDAxMjM0NTY="
+
+ONCE = {"raises": 1, "comments": 1, "assigns": 1}
+POLICY = 'policies: [{name: Default, default: true, calendar: 24x7, targets: {first_response: {P1: 3s, "*": 8h}}}]'  # tickets of P1 break after 3 s
 
 
 class Production:
@@ -198,3 +202,29 @@ class Load:
             time.sleep(self.pause)
         if connection is not None:
             connection.close()
+
+
+def connect_log(production: Production) -> tuple[str, str]:
+    """A generic connection: its webhook address and its secret."""
+    answer = json.loads(production.cli("connect", "generic", "--name", "Log"))
+    return answer["webhook_url"], answer["secret"]
+
+
+def connect_desk(production: Production, desk: ForeignDesk) -> None:
+    given = ("--base-url", desk.url, "--email", desk.email, "--token", desk.token, "--secret", desk.secret)
+    desk.webhook_url = json.loads(production.cli("connect", "zendesk", "--name", "Desk", *given, "--live"))["webhook_url"]
+
+
+def processes_of(web: "subprocess.Popen[bytes]") -> set[int]:
+    return {child.pid for child in psutil.Process(web.pid).children()}
+
+
+def reload(web: "subprocess.Popen[bytes]") -> None:
+    """SIGHUP, until new processes have taken the place of the old ones."""
+    before = processes_of(web)
+    web.send_signal(signal.SIGHUP)
+    eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 20, "the web processes are new ones")
+
+
+def all_applied(production: Production) -> bool:
+    return set(production.count("deliveries")) == {"applied"}

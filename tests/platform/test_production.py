@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 
 from connectors.signatures import sign_standard
@@ -22,13 +21,10 @@ from sla_plugin.store import schema
 from sla_plugin.store.db import open_database
 from tests.journeys.foreign_desk import Fault, ForeignDesk
 from tests.journeys.product import eventually
-from tests.platform.production import CLI, GUNICORN, Load, Production, ended
+from tests.platform.production import CLI, GUNICORN, ONCE, POLICY, Load, Production, all_applied, connect_desk, connect_log, ended, reload
 from tests.platform.test_migrations import ADDS, migrations_with
 
 pytestmark = [pytest.mark.platform, pytest.mark.postgres]
-
-ONCE = {"raises": 1, "comments": 1, "assigns": 1}
-POLICY = 'policies: [{name: Default, default: true, calendar: 24x7, targets: {first_response: {P1: 3s, "*": 8h}}}]'
 
 
 @pytest.fixture
@@ -40,32 +36,6 @@ def production(blank_postgres_url: str, redis_url: str, tmp_path: Path, free_por
     made.cli("policy", "apply", str(tmp_path / "policy.yaml"))
     yield made
     made.stop()
-
-
-def connect_log(production: Production) -> tuple[str, str]:
-    """A generic connection: its webhook address and its secret."""
-    answer = json.loads(production.cli("connect", "generic", "--name", "Log"))
-    return answer["webhook_url"], answer["secret"]
-
-
-def connect_desk(production: Production, desk: ForeignDesk) -> None:
-    given = ("--base-url", desk.url, "--email", desk.email, "--token", desk.token, "--secret", desk.secret)
-    desk.webhook_url = json.loads(production.cli("connect", "zendesk", "--name", "Desk", *given, "--live"))["webhook_url"]
-
-
-def processes_of(web: "subprocess.Popen[bytes]") -> set[int]:
-    return {child.pid for child in psutil.Process(web.pid).children()}
-
-
-def reload(web: "subprocess.Popen[bytes]") -> None:
-    """SIGHUP, until new processes have taken the place of the old ones."""
-    before = processes_of(web)
-    web.send_signal(signal.SIGHUP)
-    eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 20, "the web processes are new ones")
-
-
-def all_applied(production: Production) -> bool:
-    return set(production.count("deliveries")) == {"applied"}
 
 
 def test_a_day_in_production(production: Production, tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ import pytest
 from tests.journeys.foreign_desk import ForeignDesk
 from tests.journeys.product import eventually
 from tests.platform.hosts import Host, a_host, namespaces_work, postgres_at, redis_at
-from tests.platform.production import Load, Production
-from tests.platform.test_production import ONCE, POLICY, all_applied, connect_desk, connect_log
+from tests.platform.production import ONCE, POLICY, Load, Production, all_applied, connect_desk, connect_log
 
 pytestmark = [pytest.mark.platform, pytest.mark.postgres, pytest.mark.skipif(not namespaces_work(), reason="no namespaces")]
 
