@@ -19,7 +19,7 @@ from bench.lateness import database_url
 from sla_plugin.reports.exports import EXPORTS
 from sla_plugin.supervisor.redis_server import find_server
 from tests.journeys.product import eventually, free_tcp_port
-from tests.platform.production import POLICY, Load, Production, all_applied, connect_log, ended, reload
+from tests.platform.production import POLICY, Load, Production, all_applied, connect_log, ended, exchange, reload
 
 KINDS = (("worker", "inbox"), ("worker", "outbox"), ("timekeeper",))
 
@@ -51,21 +51,29 @@ def play(production: Production, folder: Path, rounds: int, webhooks: int) -> No
         address, secret = connect_log(production)
         ends: dict[str, list[float]] = {}
         with Load([address], secret) as load:
+            load.some(webhooks)
+            for name, change in (("without", lambda: load.some(webhooks)), ("SIGHUP", lambda: reload(web)), ("SIGTTIN, SIGTTOU", lambda: exchange(web, 5))):
+                load.slowest = 0.0
+                change()
+                load.some(20)
+                print(f"slowest webhook, {name:<18} {load.slowest:.2f} s")
+        assert (load.errors, set(load.statuses)) == ([], {202})
+        with Load([address], secret, first=1_000_000) as more:
             begun = time.monotonic()
             for _ in range(rounds):
-                load.some(webhooks)
-                reload(web)
+                more.some(webhooks)
+                exchange(web, 5)
                 for kind, running in parts.items():
                     running += production.start(*kind)
                     ends.setdefault(" ".join(kind), []).append(ended(running.pop(0)))
-            load.some(webhooks)
-            rate = len(load.taken) / (time.monotonic() - begun)
-        print(f"{rounds} reloads and {rounds} replacements of each part: {load.statuses[202]} webhooks ({rate:.0f}/s), slowest {load.slowest:.2f} s,", end=" ")
-        print(f"other answers {sum(load.statuses.values()) - load.statuses[202]}, broken connections {len(load.errors)}")
-        assert not load.errors, load.errors[:3]
-        assert set(load.statuses) == {202}
+            more.some(webhooks)
+            rate = len(more.taken) / (time.monotonic() - begun)
+        print(f"{rounds} reloads and {rounds} replacements of each part: {more.statuses[202]} webhooks ({rate:.0f}/s), slowest {more.slowest:.2f} s,", end=" ")
+        print(f"other answers {sum(more.statuses.values()) - more.statuses[202]}, broken connections {len(more.errors)}")
+        assert not more.errors, more.errors[:3]
+        assert set(more.statuses) == {202}
         eventually(lambda: all_applied(production), 60, "every webhook is applied")
-        assert sorted(row["ticket"] for row in production.export("tickets", connection="Log")) == sorted(load.taken)
+        assert sorted(row["ticket"] for row in production.export("tickets", connection="Log")) == sorted(load.taken + more.taken)
         ends["web (gunicorn)"] = [ended(web)]
         for name, seconds in ends.items():
             print(f"SIGTERM to end, {name:<16} median {statistics.median(seconds):.2f} s, longest {max(seconds):.2f} s ({len(seconds)})")

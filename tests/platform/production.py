@@ -185,7 +185,7 @@ class Load:
             begun = time.monotonic()
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+                    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
                 connection.request("POST", place.path, body, {**headers, "Content-Type": "application/json"})
                 answer = connection.getresponse()
                 answer.read()
@@ -224,6 +224,20 @@ def reload(web: "subprocess.Popen[bytes]") -> None:
     before = processes_of(web)
     web.send_signal(signal.SIGHUP)
     eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 20, "the web processes are new ones")
+
+
+def exchange(web: "subprocess.Popen[bytes]", pause: float) -> None:
+    """As many new processes as there are, `pause` seconds for them to be ready, then the old ones end: nobody waits for a start."""
+    before = processes_of(web)
+    for _ in before:
+        web.send_signal(signal.SIGTTIN)
+        time.sleep(0.5)  # gunicorn's own pace: it queues few signals
+    eventually(lambda: len(processes_of(web)) == 2 * len(before), 20, "the new ones are started")
+    time.sleep(pause)
+    for _ in before:
+        web.send_signal(signal.SIGTTOU)
+        time.sleep(0.5)
+    eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 20, "the old ones are gone")
 
 
 def all_applied(production: Production) -> bool:

@@ -21,7 +21,7 @@ from sla_plugin.store import schema
 from sla_plugin.store.db import open_database
 from tests.journeys.foreign_desk import Fault, ForeignDesk
 from tests.journeys.product import eventually
-from tests.platform.production import CLI, GUNICORN, ONCE, POLICY, Load, Production, all_applied, connect_desk, connect_log, ended, reload
+from tests.platform.production import CLI, GUNICORN, ONCE, POLICY, Load, Production, all_applied, connect_desk, connect_log, ended, exchange
 from tests.platform.test_migrations import ADDS, migrations_with
 
 pytestmark = [pytest.mark.platform, pytest.mark.postgres]
@@ -49,7 +49,7 @@ def test_a_day_in_production(production: Production, tmp_path: Path) -> None:
         with Load([address], secret) as load:
             load.some(50)
             tickets = [desk.open_ticket(priority="high") for _ in range(6)]
-            reload(web)
+            exchange(web, 1)
             for kind, running in parts.items():
                 running += production.start(*kind)
                 assert ended(running.pop(0)) < 10
@@ -86,7 +86,7 @@ def test_a_migration_while_webhooks_are_answered(production: Production, tmp_pat
         load.some(50)
         assert schema.upgrade(engine, migrations=migrations_with(tmp_path, ADDS)) is True
         load.some(50)
-        reload(web)
+        exchange(web, 1)
         load.some(50)
     assert load.errors == []
     assert set(load.statuses) == {202}
