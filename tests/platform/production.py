@@ -63,7 +63,7 @@ class Production:
     def web(self, *options: str) -> "subprocess.Popen[bytes]":
         """gunicorn, until it is ready."""
         process = self.run(*GUNICORN, *options)
-        eventually(lambda: self.ready() or process.poll() is not None, 30, "gunicorn serves")
+        eventually(lambda: self.ready() or process.poll() is not None, 60, "gunicorn serves")
         assert process.poll() is None, self.log.read_text()
         return process
 
@@ -232,12 +232,12 @@ def exchange(web: "subprocess.Popen[bytes]", pause: float) -> None:
     for _ in before:
         web.send_signal(signal.SIGTTIN)
         time.sleep(0.5)  # gunicorn's own pace: it queues few signals
-    eventually(lambda: len(processes_of(web)) == 2 * len(before), 20, "the new ones are started")
+    eventually(lambda: len(processes_of(web)) == 2 * len(before), 40, "the new ones are started")
     time.sleep(pause)
     for _ in before:
         web.send_signal(signal.SIGTTOU)
         time.sleep(0.5)
-    eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 20, "the old ones are gone")
+    eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 40, "the old ones are gone")
 
 
 def all_applied(production: Production) -> bool:

@@ -55,10 +55,10 @@ def test_a_day_in_production(production: Production, tmp_path: Path) -> None:
                 assert ended(running.pop(0)) < 10
             production.cli("backup", str(tmp_path / "under-load"))
             load.some(50)
-            eventually(lambda: all(desk.count(ticket) == ONCE for ticket in tickets), 20, "every breach is written once")
+            eventually(lambda: all(desk.count(ticket) == ONCE for ticket in tickets), 40, "every breach is written once")
         assert load.errors == []
         assert set(load.statuses) == {202}
-        eventually(lambda: all_applied(production), 20, "every webhook is applied, the echoes too")
+        eventually(lambda: all_applied(production), 40, "every webhook is applied, the echoes too")
         assert {ticket: desk.count(ticket) for ticket in tickets} == dict.fromkeys(tickets, ONCE)
     assert sorted(row["ticket"] for row in production.export("tickets", connection="Log")) == sorted(load.taken)
     assert set(production.count("commands")) == {"sent"}
@@ -90,7 +90,7 @@ def test_a_migration_while_webhooks_are_answered(production: Production, tmp_pat
         load.some(50)
     assert load.errors == []
     assert set(load.statuses) == {202}
-    eventually(lambda: all_applied(production), 20, "every webhook is applied")
+    eventually(lambda: all_applied(production), 40, "every webhook is applied")
     assert len(production.export("tickets")) == len(load.taken)
     engine.dispose()
     done = subprocess.run([*CLI, "backup", str(tmp_path / "b")], env=production.environment, text=True, capture_output=True, timeout=60, check=False)
