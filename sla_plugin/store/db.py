@@ -231,7 +231,7 @@ def engine_options(url: str) -> dict[str, Any]:
             "keepalives_count": 3,
             "tcp_user_timeout": 10_000,
             # a stopped process must not hold its locks beyond a lease
-            "options": "-c idle_in_transaction_session_timeout=8000 -c lock_timeout=10000 -c timezone=UTC",
+            "options": "-c idle_in_transaction_session_timeout=8000 -c lock_timeout=10000 -c tcp_user_timeout=10000 -c timezone=UTC",
         },
     }
 

@@ -179,4 +179,4 @@ def demand(engine: Engine) -> None:
             f"the database is at revision {found}, which this version (made for {REVISION}) cannot serve any more"
             f" ({', '.join(reasons[:3])}): start the newer version"
         )
-    log.info("the database is newer than this version, which goes on serving it", database=found, version=REVISION)
+    log.debug("the database is newer than this version, which goes on serving it", database=found, version=REVISION)

@@ -69,7 +69,7 @@ class ForeignDesk:
 
     email, token, secret = "robot@desk.test", "t0ken-of-the-robot", "s3cret-of-the-webhook"
 
-    def __init__(self, *, audits: bool = True, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, audits: bool = True, clock: Callable[[], float] = time.time, host: str = "127.0.0.1") -> None:
         self.clock = clock
         self.tickets: dict[int, dict[str, Any]] = {}
         self.audits: dict[int, list[dict[str, Any]]] | None = {} if audits else None
@@ -91,8 +91,8 @@ class ForeignDesk:
         class Handler(_Handler):
             desk = self
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = _Server((host, 0), Handler)
+        self.url = f"http://{host}:{self._server.server_port}"
 
     def __enter__(self) -> "ForeignDesk":
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

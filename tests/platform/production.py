@@ -23,12 +23,16 @@ from sla_plugin.reports.exports import export_rows
 from sla_plugin.settings import Settings
 from sla_plugin.store.db import open_database
 from sla_plugin.store.tenants import the_tenant
+from tests.journeys.foreign_desk import ForeignDesk
 from tests.journeys.product import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (sys.executable, "-m", "sla_plugin.cli")
 GUNICORN = (sys.executable, "-m", "gunicorn", "wsgi:app")
 KEY = "bm90IGEgc2VjcmV0OiB0ZXN0cyBvbmx5IDAxMjM0NTY="
+
+ONCE = {"raises": 1, "comments": 1, "assigns": 1}
+POLICY = 'policies: [{name: Default, default: true, calendar: 24x7, targets: {first_response: {P1: 3s, "*": 8h}}}]'  # tickets of P1 break after 3 s
 
 
 class Production:
@@ -59,7 +63,7 @@ class Production:
     def web(self, *options: str) -> "subprocess.Popen[bytes]":
         """gunicorn, until it is ready."""
         process = self.run(*GUNICORN, *options)
-        eventually(lambda: self.ready() or process.poll() is not None, 30, "gunicorn serves")
+        eventually(lambda: self.ready() or process.poll() is not None, 60, "gunicorn serves")
         assert process.poll() is None, self.log.read_text()
         return process
 
@@ -144,14 +148,14 @@ class Load:
     Each webhook is the creation of a ticket of its own. `statuses` counts the answers, `errors` holds what broke; nothing is ever sent twice.
     """
 
-    def __init__(self, addresses: Sequence[str], secret: str, threads: int = 6, pause: float = 0.01) -> None:
-        """`addresses`: webhook addresses, taken in turn; `pause`: seconds between two of a thread."""
+    def __init__(self, addresses: Sequence[str], secret: str, threads: int = 6, pause: float = 0.01, first: int = 0) -> None:
+        """`addresses`: webhook addresses, taken in turn; `pause`: seconds between two of a thread; `first`: the first ticket's number."""
         self.addresses, self.secret, self.pause = addresses, secret, pause
         self.statuses: Counter[int] = Counter()
         self.errors: list[str] = []
         self.taken: list[str] = []  # tickets whose webhook was answered 2xx
         self.slowest = 0.0
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first)
         self._closed = threading.Event()
         self._threads = [threading.Thread(target=self._send, args=(addresses[n % len(addresses)], n % 2 == 0), daemon=True) for n in range(threads)]
 
@@ -181,7 +185,7 @@ class Load:
             begun = time.monotonic()
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+                    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
                 connection.request("POST", place.path, body, {**headers, "Content-Type": "application/json"})
                 answer = connection.getresponse()
                 answer.read()
@@ -198,3 +202,43 @@ class Load:
             time.sleep(self.pause)
         if connection is not None:
             connection.close()
+
+
+def connect_log(production: Production) -> tuple[str, str]:
+    """A generic connection: its webhook address and its secret."""
+    answer = json.loads(production.cli("connect", "generic", "--name", "Log"))
+    return answer["webhook_url"], answer["secret"]
+
+
+def connect_desk(production: Production, desk: ForeignDesk) -> None:
+    given = ("--base-url", desk.url, "--email", desk.email, "--token", desk.token, "--secret", desk.secret)
+    desk.webhook_url = json.loads(production.cli("connect", "zendesk", "--name", "Desk", *given, "--live"))["webhook_url"]
+
+
+def processes_of(web: "subprocess.Popen[bytes]") -> set[int]:
+    return {child.pid for child in psutil.Process(web.pid).children()}
+
+
+def reload(web: "subprocess.Popen[bytes]") -> None:
+    """SIGHUP, until new processes have taken the place of the old ones."""
+    before = processes_of(web)
+    web.send_signal(signal.SIGHUP)
+    eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 20, "the web processes are new ones")
+
+
+def exchange(web: "subprocess.Popen[bytes]", pause: float) -> None:
+    """As many new processes as there are, `pause` seconds for them to be ready, then the old ones end: nobody waits for a start."""
+    before = processes_of(web)
+    for _ in before:
+        web.send_signal(signal.SIGTTIN)
+        time.sleep(0.5)  # gunicorn's own pace: it queues few signals
+    eventually(lambda: len(processes_of(web)) == 2 * len(before), 40, "the new ones are started")
+    time.sleep(pause)
+    for _ in before:
+        web.send_signal(signal.SIGTTOU)
+        time.sleep(0.5)
+    eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 40, "the old ones are gone")
+
+
+def all_applied(production: Production) -> bool:
+    return set(production.count("deliveries")) == {"applied"}

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 
 from connectors.signatures import sign_standard
@@ -22,13 +21,10 @@ from sla_plugin.store import schema
 from sla_plugin.store.db import open_database
 from tests.journeys.foreign_desk import Fault, ForeignDesk
 from tests.journeys.product import eventually
-from tests.platform.production import CLI, GUNICORN, Load, Production, ended
+from tests.platform.production import CLI, GUNICORN, ONCE, POLICY, Load, Production, all_applied, connect_desk, connect_log, ended, exchange
 from tests.platform.test_migrations import ADDS, migrations_with
 
 pytestmark = [pytest.mark.platform, pytest.mark.postgres]
-
-ONCE = {"raises": 1, "comments": 1, "assigns": 1}
-POLICY = 'policies: [{name: Default, default: true, calendar: 24x7, targets: {first_response: {P1: 3s, "*": 8h}}}]'
 
 
 @pytest.fixture
@@ -42,32 +38,6 @@ def production(blank_postgres_url: str, redis_url: str, tmp_path: Path, free_por
     made.stop()
 
 
-def connect_log(production: Production) -> tuple[str, str]:
-    """A generic connection: its webhook address and its secret."""
-    answer = json.loads(production.cli("connect", "generic", "--name", "Log"))
-    return answer["webhook_url"], answer["secret"]
-
-
-def connect_desk(production: Production, desk: ForeignDesk) -> None:
-    given = ("--base-url", desk.url, "--email", desk.email, "--token", desk.token, "--secret", desk.secret)
-    desk.webhook_url = json.loads(production.cli("connect", "zendesk", "--name", "Desk", *given, "--live"))["webhook_url"]
-
-
-def processes_of(web: "subprocess.Popen[bytes]") -> set[int]:
-    return {child.pid for child in psutil.Process(web.pid).children()}
-
-
-def reload(web: "subprocess.Popen[bytes]") -> None:
-    """SIGHUP, until new processes have taken the place of the old ones."""
-    before = processes_of(web)
-    web.send_signal(signal.SIGHUP)
-    eventually(lambda: len(now := processes_of(web)) == len(before) and not now & before, 20, "the web processes are new ones")
-
-
-def all_applied(production: Production) -> bool:
-    return set(production.count("deliveries")) == {"applied"}
-
-
 def test_a_day_in_production(production: Production, tmp_path: Path) -> None:
     """Load all the time; meanwhile one of each kind of process is replaced by another, and a backup is taken. Then all ends, and lives on from a backup."""
     kinds = (("worker", "inbox"), ("worker", "outbox"), ("timekeeper",))
@@ -79,16 +49,16 @@ def test_a_day_in_production(production: Production, tmp_path: Path) -> None:
         with Load([address], secret) as load:
             load.some(50)
             tickets = [desk.open_ticket(priority="high") for _ in range(6)]
-            reload(web)
+            exchange(web, 1)
             for kind, running in parts.items():
                 running += production.start(*kind)
                 assert ended(running.pop(0)) < 10
             production.cli("backup", str(tmp_path / "under-load"))
             load.some(50)
-            eventually(lambda: all(desk.count(ticket) == ONCE for ticket in tickets), 20, "every breach is written once")
+            eventually(lambda: all(desk.count(ticket) == ONCE for ticket in tickets), 40, "every breach is written once")
         assert load.errors == []
         assert set(load.statuses) == {202}
-        eventually(lambda: all_applied(production), 20, "every webhook is applied, the echoes too")
+        eventually(lambda: all_applied(production), 40, "every webhook is applied, the echoes too")
         assert {ticket: desk.count(ticket) for ticket in tickets} == dict.fromkeys(tickets, ONCE)
     assert sorted(row["ticket"] for row in production.export("tickets", connection="Log")) == sorted(load.taken)
     assert set(production.count("commands")) == {"sent"}
@@ -116,11 +86,11 @@ def test_a_migration_while_webhooks_are_answered(production: Production, tmp_pat
         load.some(50)
         assert schema.upgrade(engine, migrations=migrations_with(tmp_path, ADDS)) is True
         load.some(50)
-        reload(web)
+        exchange(web, 1)
         load.some(50)
     assert load.errors == []
     assert set(load.statuses) == {202}
-    eventually(lambda: all_applied(production), 20, "every webhook is applied")
+    eventually(lambda: all_applied(production), 40, "every webhook is applied")
     assert len(production.export("tickets")) == len(load.taken)
     engine.dispose()
     done = subprocess.run([*CLI, "backup", str(tmp_path / "b")], env=production.environment, text=True, capture_output=True, timeout=60, check=False)
