@@ -225,7 +225,7 @@ def many(database: str, first: int, last: int, given: argparse.Namespace) -> int
     print(table(hits, seen))
     seconds = time.monotonic() - started
     pace = f"{played} schedules in {seconds:.0f} s ({played / seconds * 60:.0f} a minute)"
-    print(f"{database}: {pace}, {len({p for p, _ in seen})} points, {sum(hits.values())} faults; seeds {first} to {last - 1}")
+    print(f"{database}: {pace}, {len({p for p, _ in seen})} points, {sum(hits.values())} faults; seeds from {first} on")
     print(f"{database}: " + ", ".join(f"{kind} = {sums[kind]}" for kind in KINDS))
     if failed:
         print(f"{database}: again with  make faults SEED=N DATABASE={database}  for N in {sorted(failed)[:20]}")

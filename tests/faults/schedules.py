@@ -545,7 +545,8 @@ class SweepPlan:
     def choose(self, point: Point, choices: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
         """What was not tried here before."""
         left = [c for c in choices if not self.done[Moment(point, *c)]]
-        if not left or self._chance.random() > self._rate:
+        often = self._rate if len(left) < len(choices) else 0.9  # a side that was never struck
+        if not left or self._chance.random() > often:
             return None
         chosen = self._chance.choice(left)
         self.done[Moment(point, *chosen)] += 1

@@ -13,7 +13,7 @@ from tests.faults.parts import ROLES
 from tests.faults.points import Point
 from tests.faults.schedules import Disturbed, House, SweepPlan
 
-ENOUGH = 12  # schedules
+ENOUGH, MOST = 8, 24  # schedules; more than enough only while a point was reached and never struck
 
 
 @pytest.fixture
@@ -36,16 +36,18 @@ def house(settings: Settings, request: pytest.FixtureRequest) -> Iterator[House]
 
 @pytest.mark.usefixtures("quiet")
 def test_nothing_is_lost_doubled_or_stuck_whatever_fails_wherever(house: House) -> None:
-    plan = SweepPlan(random.Random("sweep"), rate=0.4)
+    plan = SweepPlan(random.Random("sweep"), rate=0.3)
     seen: set[tuple[Point, str]] = set()
-    for seed in range(ENOUGH):
+    for seed in range(MOST):
         script, wanted = house.reference(seed // 5)
         played = Disturbed(house, script, random.Random(seed), plan)
         findings = played.play(wanted)
         assert not findings, f"seed {seed}: {findings}\n" + "\n".join(played.trace)
         seen |= set(played.seen)
-    struck = {(moment.point, moment.side) for moment in plan.done}
+        struck = {(moment.point, moment.side) for moment in plan.done}
+        if seed >= ENOUGH and seen <= struck:
+            break
     assert {point.kind for point, _ in seen} == {"COMMIT", "HTTP"}
     assert {point.role for point, _ in seen} == set(ROLES)
-    # a point that is reached by nothing but another fault may come too late to be struck itself
-    assert len(seen - struck) <= 3, sorted(seen - struck)
+    # what is reached by nothing but another fault may come too late to be struck itself
+    assert len(seen - struck) <= 2, sorted(seen - struck)

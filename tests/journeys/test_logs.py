@@ -23,8 +23,11 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
     """One request; its status."""
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
-    connection.request("POST", f"{parts.path}?{parts.query}", body, headers)
-    return connection.getresponse().status
+    try:
+        connection.request("POST", f"{parts.path}?{parts.query}", body, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def lines_of(log: Path) -> tuple[list[dict[str, Any]], list[str]]:
