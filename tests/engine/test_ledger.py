@@ -55,6 +55,8 @@ def test_a_clock_in_one_sentence(facts: list[Fact], minute: float, words: str) -
 def test_calendar_time_is_called_so() -> None:
     books = [book(terms(hours=OFFICE, targets={"resolution": {"target": "2d", "counts": "calendar"}}))]
     assert said([created()], books, 60) == "Resolution is running: 1 h of 48 h of calendar time used, 47 h left."
+    (clock,) = evaluate([created(), status("waiting_customer", 20), status("open", 50)], books, at(600)).clocks
+    assert [(r.state, r.counted // MINUTE, r.total // MINUTE) for r in ledger(clock)] == [("running", 20, 20), ("on_hold", 0, 20), ("running", 550, 570)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_rows_of_a_clock() -> None:
     def row(since: float, until: float, state: str, counted: int, total: int, cause: Fact) -> tuple[Any, ...]:
         return at(since), at(until), state, None, counted * MINUTE, total * MINUTE, cause.key, "P1", 1, 1
 
-    assert START == at(0)
+    assert at(0) == START
     assert [tuple(r) for r in rows] == [
         row(0, 60, "running", 60, 60, facts[0]),
         row(60, 90, "on_hold", 0, 60, facts[2]),
