@@ -63,8 +63,10 @@ def sentence(clock: Clock, title: str) -> str:
     kind = "business time" if clock.business else "calendar time"
     if clock.phase == "cancelled":
         head = f"{title} was cancelled after {used} of {kind}; nothing is owed."
+    elif clock.breached_at is not None and clock.elapsed <= target:
+        head = f"{title} breached under an earlier promise: {used} of what is now {format_duration(target)} of {kind} used."
     elif clock.breached_at is not None:
-        head = f"{title} breached: promised {format_duration(target)} of {kind}, {used} used, over by {format_duration(max(clock.elapsed - target, 0))}."
+        head = f"{title} breached: promised {format_duration(target)} of {kind}, {used} used, over by {format_duration(clock.elapsed - target)}."
     elif clock.phase in ("finished", "stopped"):
         head = f"{title} met: {used} of {format_duration(target)} of {kind} used."
     elif clock.phase == "on_hold":

@@ -259,3 +259,12 @@ def test_a_hand_over_starts_the_next_tiers_clocks_while_the_customers_run_on() -
         ("l1_response", 2): ("running", 10, "desk"),
         ("l1_ownership", 2): ("running", 10, "desk"),
     }
+
+
+def test_events_by_hand_as_the_store_keeps_them() -> None:
+    assert told("extension.withdrawn", extension="hand:1", reason="a mistake").withdraws == "hand:1"
+    assert told("extension.withdrawn", extension="hand:1", reason="a mistake").sets == {}
+    assert told("extension.withdrawn", reason="which one?").withdraws is None
+    assert told("ticket.updated", extension="hand:1").withdraws is None
+    refused = told("override.refused", asked="deadline.extended", metric="resolution", by=HOUR, extension="hand:1", policy="Gold", status="closed")
+    assert (refused.sets, refused.extends, refused.withdraws, refused.gone) == ({}, None, None, None)

@@ -200,3 +200,10 @@ def test_a_settled_cycle_is_finished_before_new_terms_come() -> None:
     (first, second) = evaluate(facts, [*HUNDRED, later], at(30) + 7 * DAY).clocks
     assert (first.phase, first.target, first.finished_at, first.breached_at) == ("finished", 100 * MINUTE, at(30) + 4 * DAY, None)
     assert (second.cycle, second.target) == (2, MINUTE)
+
+
+def test_the_state_of_a_ticket_holds_its_fields_and_nothing_of_the_last_event() -> None:
+    verdict = evaluate([created(), answer(10, opening=True), status("open", 20)], [book()], at(30))
+    assert verdict.state == {"status": "open", "priority": "P1", "tags": (), "requester": "c1", "created_at": at(0)}
+    assert verdict.mirror == {"status": "open", "priority": "P1", "tags": (), "requester": "c1"}
+    assert evaluate([], [book()], at(30)).state == {"status": "open", "priority": "P2", "tags": ()}
