@@ -3,7 +3,11 @@
 import os
 
 from sla_plugin.app import create_app
+from sla_plugin.logs import set_up_logging, speak_as
 from sla_plugin.settings import Settings
 
-app = create_app(Settings.from_env(os.environ))
+settings = Settings.from_env(os.environ)
+set_up_logging(settings.log_level, settings.log_format)
+speak_as("web")
+app = create_app(settings)
 application = app  # what other servers look for

@@ -17,6 +17,7 @@ PUBLIC: Mapping[str, str] = {
     "bootstrap.static": "files of Bootstrap, the same for everybody",
     "health.healthz": "says only that the process answers",
     "health.readyz": "says only whether the database answers",
+    "metrics.metrics": "has its own guard: a token, or a network",
     "schemas.schema": "published formats",
     "signing_in.login": "here one proves who one is",
     "signing_in.logout": "ends a session, if there is one",

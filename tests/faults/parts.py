@@ -26,6 +26,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.store.db import Database
 from sla_plugin.supervisor.children import fork
 from sla_plugin.web.door import WebhookDoor
+from sla_plugin.web.tally import Tally
 from tests.faults.points import Channel, WatchedHttp, watch_commits, watch_turn
 
 ROLES = ("door", "inbox", "outbox", "timekeeper")
@@ -53,7 +54,7 @@ class Work:
     def __init__(self, database: Database, outside: Outside, clock: GivenClock) -> None:
         self.database, self.outside, self.clock = database, outside, clock
         self._keeper = Timekeeper(database, outside, clock, RAW)
-        self._door = WebhookDoor(_nothing_else, database, outside, clock)
+        self._door = WebhookDoor(_nothing_else, database, outside, clock, Tally(Path(os.devnull)))
 
     def inbox(self) -> int:
         """One wake of the inbox worker."""

@@ -148,7 +148,7 @@ def test_while_a_commit_hangs_the_sender_is_asked_to_come_again_and_nothing_is_l
 @pytest.mark.postgres
 def test_a_restarted_server_is_not_the_senders_matter(postgres_url: str, tmp_path: Path) -> None:
     plant = Plant(Settings.from_env({"DATABASE_URL": postgres_url, "SLA_DATA_DIR": str(tmp_path)}))
-    door = WebhookDoor(flask, plant.database, plant.outside, lambda: plant.now)
+    door = WebhookDoor(flask, plant.database, plant.outside, lambda: plant.now, Tally(tmp_path / "tally"))
     assert ask(door, plant, "d1") == (202, None)
     with plant.database.reading() as tx:
         tx.connection().exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")

@@ -11,7 +11,7 @@ from tests.web.world import NOW, World
 
 
 def test_an_agent_extends_takes_back_and_chooses(world: World) -> None:
-    browser = browser_of(world, "andi@example.com")
+    browser = browser_of(world, "ana@example.com")
     path = ticket_path(browser, "4820")
     assert "Make an exception" in browser.get(path)
     text = browser.post(f"{path}/extend", metric="resolution", by="2h", reason="Nordwind <asked>")
@@ -29,7 +29,7 @@ def test_an_agent_extends_takes_back_and_chooses(world: World) -> None:
 
 
 def test_a_form_sent_twice_extends_once(world: World) -> None:
-    browser = browser_of(world, "andi@example.com")
+    browser = browser_of(world, "ana@example.com")
     path = ticket_path(browser, "4820")
     once = re.search(r'name="once" value="(\d+)"', browser.get(path))
     assert once
@@ -49,7 +49,7 @@ def test_a_form_sent_twice_extends_once(world: World) -> None:
     ],
 )
 def test_bad_input_is_said_beside_the_field_and_nothing_is_lost(world: World, form: dict[str, str], said: str) -> None:
-    browser = browser_of(world, "andi@example.com")
+    browser = browser_of(world, "ana@example.com")
     path = ticket_path(browser, "4820")
     browser.get(path)
     text = browser.post(f"{path}/extend", 422, **form)
@@ -68,14 +68,14 @@ def test_auditors_make_no_exceptions(world: World) -> None:
 
 
 def test_a_form_without_its_token_does_nothing(world: World) -> None:
-    browser = browser_of(world, "andi@example.com")
+    browser = browser_of(world, "ana@example.com")
     path = ticket_path(browser, "4820")
     browser.token = ""
     browser.post(f"{path}/extend", 400, metric="resolution", by="2h", reason="because")
 
 
 def test_strict_mode_refuses_an_attempt_by_url_and_shows_it(world: World) -> None:
-    browser = browser_of(world, "andi@example.com")
+    browser = browser_of(world, "ana@example.com")
     path = ticket_path(browser, "4820")
     browser.get(path)
     with world.runtime.database.transaction() as tx:
