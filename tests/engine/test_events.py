@@ -26,7 +26,7 @@ def test_what_is_refused(told: dict[str, str], words: str) -> None:
 def test_the_kinds_that_connectors_and_people_make() -> None:
     changed = ("status", "priority", "type", "assignee", "group", "tags", "subject", "requester", "organization", "field", "customer", "contract")
     told = {f"ticket.{what}" for what in ("created", "updated", "observed", "merged", "deleted", "restored")}
-    by_hand = {"deadline.extended", "extension.withdrawn", "policy.chosen", "override.refused"}
+    by_hand = {"deadline.extended", "extension.withdrawn", "policy.chosen", "override.refused", "escalation.requested"}
     others = {"reply.public", "note.internal", "rating.given", "history.ended", "own.write"}
     assert {*told, *by_hand, *others, *(f"{name}.changed" for name in changed)} == KINDS
     assert {"status", "priority", "created_at"} <= set(FIELDS)

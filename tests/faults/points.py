@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 
 from sla_plugin.ports import Http, HttpAnswer
 from sla_plugin.store.db import WriteTurn
@@ -109,7 +110,33 @@ def watch_commits(engine: Engine, channel: Channel) -> None:
 
     engine.dialect.do_commit = watched  # type: ignore[method-assign]
     if postgres:
+        _watch_statements(engine, channel)
         event.listen(engine, "connect", lambda connection, _record: channel.backends.append(connection.info.backend_pid))
+
+
+def _watch_statements(engine: Engine, channel: Channel) -> None:
+    """A statement that commits itself is a COMMIT, too: before it the connection may break, after it the answer may be lost."""
+
+    def commits(connection: Connection, statement: str) -> bool:
+        return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT" and not statement.startswith("SELECT")
+
+    def before(connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if commits(connection, statement) and channel.reach("COMMIT", "", COMMIT_BEFORE) is not None:
+            _break(connection)
+
+    def after(connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if commits(connection, statement) and channel.reach("COMMIT", "", COMMIT_AFTER) is not None:
+            _break(connection)
+
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "after_cursor_execute", after)
+
+
+def _break(connection: Connection) -> None:
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.close()
+    raise OperationalError("the connection", None, psycopg.OperationalError("server closed the connection unexpectedly"))
 
 
 def watch_turn(turn: WriteTurn, channel: Channel) -> None:
