@@ -173,7 +173,7 @@ def refuse(rows: Rows, url: str) -> None:
 def measure(options: argparse.Namespace, folder: Path, uri: str, redis_url: str) -> None:
     """All rounds and figures."""
     address = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", uri)
-    product = Product(folder, free_tcp_port(), DATABASE_URL=address, REDIS_URL=redis_url)
+    product = Product(folder, free_tcp_port(), DATABASE_URL=address, REDIS_URL=redis_url, SLA_LOG_LEVEL="ERROR")
     assert product.run("migrate").wait(60) == 0, product.log.read_text()
     account = ("--base-url", "https://desk.example.com", "--email", "robot@example.com", "--token", "t", "--skip-check")
     door = urlsplit(product.cli("connect", "zendesk", "--name", "Desk", *account, "--secret", SECRET)["webhook_url"]).path
