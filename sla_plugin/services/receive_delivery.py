@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sla_plugin.errors import DeliveryRejected
@@ -37,4 +38,9 @@ def receive_delivery(door: Door, request: InboundRequest) -> dict[str, Any]:
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers worth keeping, without signatures and credentials."""
-    return {k: v[:500] for k, v in headers.items() if (k in _KEPT or k.startswith(_KEPT_PREFIXES)) and not any(word in k for word in _NEVER)}
+    return {name: value[:500] for name, value in headers.items() if _is_kept(name)}
+
+
+@lru_cache(512)  # senders name the same few again and again
+def _is_kept(name: str) -> bool:
+    return (name in _KEPT or name.startswith(_KEPT_PREFIXES)) and not any(word in name for word in _NEVER)

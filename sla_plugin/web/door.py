@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -178,7 +179,12 @@ def _body(environ: "WSGIEnvironment", limit: int) -> bytes | int:
 
 def _headers(environ: "WSGIEnvironment") -> dict[str, str]:
     """Header names in lower case."""
-    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers = {_header_name(name): value for name, value in environ.items() if name.startswith("HTTP_")}
     if "CONTENT_TYPE" in environ:
         headers["content-type"] = environ["CONTENT_TYPE"]
     return headers
+
+
+@lru_cache(512)  # senders name the same few again and again
+def _header_name(name: str) -> str:
+    return name[5:].replace("_", "-").lower()
