@@ -23,7 +23,7 @@ from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.lateness import database_url
+from bench.open_promises import database_of
 from connectors.signatures import sign_standard
 from sla_plugin.store.db import open_database
 from tests.journeys.product import Product, free_tcp_port
@@ -79,7 +79,7 @@ def main() -> None:
     arguments.add_argument("--database", choices=("postgres", "sqlite"), default="postgres")
     arguments.add_argument("--webhooks", type=int, default=150)
     given = arguments.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sla-lone-") as folder, database_url(given.database) as url:
+    with tempfile.TemporaryDirectory(prefix="sla-lone-") as folder, database_of(given.database) as url:
         product = Product(Path(folder) / "data", free_tcp_port(), **({"DATABASE_URL": url} if url else {})).start()
         try:
             time.sleep(2)

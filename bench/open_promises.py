@@ -60,6 +60,16 @@ def database_url(server: Any, name: str = "postgres") -> str:
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", server.get_uri()).replace("/postgres?", f"/{name}?")
 
 
+@contextlib.contextmanager
+def database_of(kind: str) -> Iterator[str]:
+    """The address of a fresh database of that kind: `postgres` starts a server that ends with us; "" means SQLite in the data folder."""
+    if kind == "sqlite":
+        yield ""
+    else:
+        with own_postgres() as server:
+            yield database_url(server)
+
+
 def seed_open(database: Database, tenant: int, connection: int, count: int, now: int, *, revision: int = 1, whole: bool = True) -> None:
     """`count` open promises of a connection (Postgres), up to date with `revision`; `whole`: with their tickets and clocks."""
     values = {"tenant": tenant, "connection": connection, "count": count, "now": now, "first": _FIRST, "revision": revision}

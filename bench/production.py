@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.lateness import database_url
+from bench.open_promises import database_of
 from sla_plugin.reports.exports import EXPORTS
 from sla_plugin.supervisor.redis_server import find_server
 from tests.journeys.product import eventually, free_tcp_port
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="reloads of web, and replacements of each other part")
     parser.add_argument("--webhooks", type=int, default=300, help="between two of them")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sla-production-") as folder, database_url("postgres") as url:
+    with tempfile.TemporaryDirectory(prefix="sla-production-") as folder, database_of("postgres") as url:
         socket = Path(folder) / "redis.sock"
         words = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder]
         with subprocess.Popen(words, stdout=subprocess.DEVNULL) as redis:

@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.lateness import database_url, line
+from bench.lateness import line
+from bench.open_promises import database_of
 from tests.journeys.foreign_desk import Fault, ForeignDesk
 from tests.journeys.product import PARTS, Product, deadline_of, free_tcp_port
 
@@ -43,7 +44,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--no-audits", action="store_true")
     given = arguments.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sla-soak-") as folder, database_url(given.database) as url:
+    with tempfile.TemporaryDirectory(prefix="sla-soak-") as folder, database_of(given.database) as url:
         product = Product(Path(folder) / "data", free_tcp_port(), **({"DATABASE_URL": url} if url else {})).start()
         try:
             with ForeignDesk(audits=not given.no_audits) as desk:
