@@ -28,6 +28,7 @@ from sqlalchemy import text
 from connectors.signatures import sign_standard
 from connectors.zendesk.simulator import ZendeskSimulator
 from sla_plugin.store.db import Database, open_database
+from sla_plugin.store.duties import Duty
 from tests.journeys.product import Product, free_tcp_port
 
 TARGET = 10  # seconds
@@ -129,14 +130,13 @@ class Watch:
             " WHERE a.level = 'breach' AND a.id > :last ORDER BY a.id"
         )
         last = 0
-        with self._database.engine.connect() as connection:
-            while not self._stop.wait(0.01):
-                rows = connection.execute(query, {"last": last}).all()
+        while not self._stop.wait(0.01):
+            with self._database.reading(Duty.CHECKING) as tx:
+                rows = tx.execute(query, {"last": last}).all()
                 now = time.time()
-                connection.rollback()
-                for row in rows:
-                    self.seen[row.external_id] = (row.due_at / 1e6, now, row.raised_at / 1e6)
-                last = rows[-1].id if rows else last
+            for row in rows:
+                self.seen[row.external_id] = (row.due_at / 1e6, now, row.raised_at / 1e6)
+            last = rows[-1].id if rows else last
 
 
 def line(name: str, seconds: list[float]) -> str:

@@ -22,7 +22,7 @@ def reset_command(settings: Settings, email: str) -> None:
     password = one_time_password()
     hashed = hash_password(password)
     with installation.writing() as tx:
-        reset_password(tx, email, hashed, installation.now(), actor())
+        reset_password(tx, installation.tenant, email, hashed, installation.now(), actor())
     click.echo(f"Sign in as {email} with the one-time password {password}")
 
 

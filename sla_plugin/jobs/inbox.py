@@ -11,6 +11,7 @@ from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.outside import Outside
 from sla_plugin.store.db import Database, Transaction
 from sla_plugin.store.deliveries import Outcome, claim_deliveries, next_tenant, postpone_delivery, settle_deliveries
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.notices import notify_transition
 
 log = structlog.get_logger()
@@ -23,7 +24,7 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
     single = 0  # after a failed batch: so many one by one
     while True:
         try:
-            with database.transaction() as tx:
+            with database.transaction(Duty.INBOX) as tx:
                 now = clock()
                 applied = apply_deliveries(tx, now, outside, 1 if single else batch)
                 notify_transition(tx, applied.earliest, now)
@@ -31,7 +32,7 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
             raise
         except (DBAPIError, SlaPluginError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             if single:
-                with database.transaction() as tx:
+                with database.transaction(Duty.INBOX) as tx:
                     _set_aside(tx, clock(), error)
             else:
                 log.warning("batch failed, one by one now", error=type(error).__name__)
@@ -50,6 +51,7 @@ def _set_aside(tx: Transaction, now: int, error: Exception) -> None:
     tenant = next_tenant(tx, now)
     if tenant is None:
         return
+    tx.narrow(tenant)
     for row in claim_deliveries(tx, tenant, 1, now):
         reason = f"internal error while applying ({type(error).__name__}); kept, replay it after a fix"
         log.error("delivery cannot be applied", delivery=row.id, error=type(error).__name__, detail=str(error)[:200])

@@ -31,6 +31,7 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     tenant = next_tenant(tx, now)
     if tenant is None:
         return Applied(0)
+    tx.narrow(tenant)
     claimed = claim_deliveries(tx, tenant, limit, now)
     if not claimed:
         return Applied(0)
@@ -55,7 +56,7 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     unique = list({id(r): r for r in rows if by_key[(r["connection_id"], r["event_key"])] is r}.values())
     _bind(tx, tenant, unique)
     mark_echoes(tx, tenant, unique, connections, outside)
-    fresh = insert_events(tx, unique)
+    fresh = insert_events(tx, tenant, unique)
     causes: dict[int, list[str]] = {}
     for row in unique:
         if row["promise_id"] is not None and (row["connection_id"], row["event_key"]) in fresh:

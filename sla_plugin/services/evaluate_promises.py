@@ -173,12 +173,12 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
         verdicts[promise.id] = (promise, verdict)
         batch.add(promise, tickets[promise.id], verdict, stored[promise.id])
 
-    write_clocks(tx, batch.clocks)
+    write_clocks(tx, tenant, batch.clocks)
     delete_clocks(tx, tenant, batch.vanished)
     write_tickets(tx, tenant, batch.tickets)
     write_promises(tx, tenant, batch.promises)
     records, corrections = judge_cycles(tx, tenant, batch.judged, batch.finished, now, causes)
-    fresh = insert_alerts(tx, batch.alerts)
+    fresh = insert_alerts(tx, tenant, batch.alerts)
     commands: list[dict[str, Any]] = []
     for promise_id, metric, cycle, level in sorted(fresh):
         promise, verdict = verdicts[promise_id]
@@ -188,7 +188,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
             connection = connections[promise.connection_id]
             capabilities = outside.connector(connection.connector).capabilities
             commands += plan_breach(tenant, connection, words[connection.id], capabilities, tickets[promise_id], verdict, clock, now)
-    made = insert_commands(tx, commands)
+    made = insert_commands(tx, tenant, commands)
     if any(c["state"] == "pending" for c in commands):
         tx.after_commit(outside.queue.wake_outbox)
     return Written(

@@ -21,7 +21,16 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.store.duties import Duty, Scope
 
+# Two roles that own nothing; the login acts as them where it may (isolation.py). The first sees one tenant, the second every one.
+APP_ROLE, DUTY_ROLE = "sla_plugin_app", "sla_plugin_duty"
+# takes the role of one tenant where the login is a member of both, and this database has granted them its tables
+TAKE_ROLE = f"""
+SELECT set_config('role', a.rolname, false) FROM pg_roles a, pg_roles d
+WHERE a.rolname = '{APP_ROLE}' AND d.rolname = '{DUTY_ROLE}' AND pg_has_role(session_user, a.oid, 'MEMBER') AND pg_has_role(session_user, d.oid, 'MEMBER')
+AND has_table_privilege(a.oid, to_regclass('tenant'), 'SELECT') AND has_table_privilege(d.oid, to_regclass('tenant'), 'SELECT')
+"""  # noqa: S608 - names of ours
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -48,11 +57,23 @@ db = SQLAlchemy()  # engine and its options only; models are on our own Base
 
 
 class Transaction(Session):
-    """One database transaction. `after_commit(f)` runs f once the commit is durable, never after a rollback."""
+    """One database transaction, of one tenant unless a duty reaches across. `after_commit(f)` runs f once the commit is durable, never after a rollback."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, scope: Scope) -> None:
         super().__init__(engine, expire_on_commit=False, autoflush=False)
+        self.scope = scope
         self._after: list[Callable[[], None]] = []
+
+    def narrow(self, tenant: int) -> None:
+        """A duty has found whose turn it is: from here on the transaction is that tenant's. Raises ValueError if it is another tenant's already."""
+        if self.scope == tenant:
+            return
+        if not isinstance(self.scope, Duty):
+            raise ValueError(f"a transaction of tenant {self.scope} cannot become one of {tenant}")
+        self.scope = tenant
+        if self.connection().info.get("guarded"):
+            sql = "SELECT set_config('role', %s, true), set_config('app.tenant', %s, true)"
+            self.connection().exec_driver_sql(sql, (APP_ROLE, str(tenant)))
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run `effect` after the commit (wakes, never truth)."""
@@ -118,12 +139,12 @@ class Database:
         self.turn = turn
 
     @contextmanager
-    def transaction(self, wait: float = 5.0) -> Iterator[Transaction]:
-        """A writing transaction: committed at the end, rolled back on any error. `wait`: seconds for the write turn (SQLite)."""
+    def transaction(self, scope: Scope, wait: float = 5.0) -> Iterator[Transaction]:
+        """A writing transaction of a tenant (or of a duty): committed at the end, rolled back on any error. `wait`: seconds for the write turn (SQLite)."""
         with self._turn(wait):
-            session = Transaction(self.engine)
+            session = Transaction(self.engine, scope)
             try:
-                session.connection(execution_options={"begin": "BEGIN IMMEDIATE"})
+                session.connection(execution_options={"begin": "BEGIN IMMEDIATE", "scope": scope})
                 yield session
                 session.commit()
             except BaseException:
@@ -135,10 +156,11 @@ class Database:
             effect()
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """A reading transaction; anything written in it is rolled back."""
-        session = Transaction(self.engine)
+    def reading(self, scope: Scope) -> Iterator[Transaction]:
+        """A reading transaction of a tenant (or of a duty); anything written in it is rolled back."""
+        session = Transaction(self.engine, scope)
         try:
+            session.connection(execution_options={"begin": "BEGIN", "scope": scope})
             yield session
         finally:
             session.close()  # ends the transaction; what was read stays readable
@@ -178,10 +200,10 @@ def engine_options(url: str) -> dict[str, Any]:
 
 
 def prepare_engine(engine: Engine) -> Engine:
-    """Set what every connection needs; returns the engine."""
+    """Set what every connection needs; returns the engine. Drivers begin nothing by themselves: `on_begin` says how a transaction begins."""
     if engine.dialect.name == "sqlite":
 
-        def on_connect(connection: Any, _record: Any) -> None:
+        def on_connect(connection: Any, record: Any) -> None:
             connection.isolation_level = None  # the driver's own BEGIN comes too late: on_begin says it
             cursor = connection.cursor()
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
@@ -191,9 +213,31 @@ def prepare_engine(engine: Engine) -> Engine:
         def on_begin(connection: Any) -> None:
             connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
-        event.listen(engine, "connect", on_connect)
-        event.listen(engine, "begin", on_begin)
+    else:
+
+        def on_connect(connection: Any, record: Any) -> None:
+            connection.autocommit = True
+            record.info["guarded"] = connection.execute(TAKE_ROLE, prepare=False).fetchone() is not None
+
+        def on_begin(connection: Any) -> None:
+            driver = connection.connection.driver_connection
+            # two statements in one message cannot be prepared, which the driver would try at the fifth time
+            threshold, driver.prepare_threshold = driver.prepare_threshold, None
+            try:
+                connection.exec_driver_sql(_begin(connection.get_execution_options().get("scope"), connection.info["guarded"]))
+            finally:
+                driver.prepare_threshold = threshold
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
     return engine
+
+
+def _begin(scope: Scope | None, guarded: bool) -> str:
+    """How a transaction begins on Postgres: it says whose it is, in the same round trip. Nobody's sees no rows."""
+    if not guarded or scope is None:
+        return "BEGIN"
+    return f"BEGIN; SET LOCAL ROLE {DUTY_ROLE}" if isinstance(scope, Duty) else f"BEGIN; SET LOCAL app.tenant = '{int(scope)}'"
 
 
 def open_database(url: str, data_dir: Path) -> Database:

@@ -7,6 +7,7 @@ from sqlalchemy import Index, String, UniqueConstraint, and_, func, insert, or_,
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sla_plugin.store.bulk import of_tenant
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -72,13 +73,13 @@ class CallRow(TenantRow, Base):
     reason: Mapped[str | None]
 
 
-def insert_commands(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
+def insert_commands(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert commands; a known key changes nothing. Returns how many are new."""
     if not rows:
         return 0
     dialect = postgresql if tx.is_postgres else sqlite
-    statement = dialect.insert(CommandRow).values(list(rows)).on_conflict_do_nothing(index_elements=["tenant_id", "key"]).returning(CommandRow.id)
-    return len(tx.execute(statement).all())
+    statement = dialect.insert(CommandRow).values(list(of_tenant(tenant, rows))).on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+    return len(tx.execute(statement.returning(CommandRow.id)).all())
 
 
 def tickets_with_pending(tx: Transaction, limit: int) -> Sequence[Any]:

@@ -1,5 +1,7 @@
 """People who sign in."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Index, String, UniqueConstraint, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -47,9 +49,14 @@ def add_person(tx: Transaction, tenant: int, email: str, name: str, role: str, p
     return person
 
 
-def find_person(tx: Transaction, email: str) -> Person | None:
-    """The person who signs in as `email`; one of the three doors that discover the tenant."""
-    return tx.scalar(select(Person).where(Person.email == email.lower()))
+def people_named(tx: Transaction, email: str) -> Sequence[Person]:
+    """Everybody who signs in as `email`, one a tenant; one of the three doors that discover the tenant."""
+    return tx.scalars(select(Person).where(Person.email == email.lower(), Person.disabled_at.is_(None)).order_by(Person.tenant_id)).all()
+
+
+def find_person(tx: Transaction, tenant: int, email: str) -> Person | None:
+    """The person of a tenant who signs in as `email`."""
+    return tx.scalar(select(Person).where(Person.tenant_id == tenant, Person.email == email.lower()))
 
 
 def get_person(tx: Transaction, tenant: int, person: int) -> Person | None:

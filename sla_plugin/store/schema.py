@@ -9,6 +9,7 @@ from sqlalchemy import Engine, MetaData, inspect, text
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.store import alerts, audit, clocks, connections, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets
 from sla_plugin.store.db import Base
+from sla_plugin.store.isolation import enforce, upgrade_as_owner
 
 TABLES = (alerts, audit, clocks, connections, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets)
 METADATA: MetaData = Base.metadata
@@ -29,16 +30,20 @@ def current(engine: Engine) -> str | None:
 
 
 def upgrade(engine: Engine) -> bool:
-    """Bring the database to the newest revision; False if it was there already."""
-    if current(engine) == newest():
-        return False
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    """Bring the database to the newest revision, and tenants apart in it (isolation.py); False if it had the revision already."""
+    behind = current(engine) != newest()
     with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        upgrade_as_owner(connection)
+        if behind:
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        enforce(connection)
         connection.commit()
-    return True
+        connection.invalidate()  # it is no longer like the others
+    engine.dispose()  # connections opened before the role had its tables
+    return behind
 
 
 def demand(engine: Engine) -> None:

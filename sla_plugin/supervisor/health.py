@@ -14,6 +14,7 @@ from sla_plugin.errors import SlaPluginError
 from sla_plugin.jobs.queue import connect
 from sla_plugin.settings import Settings, local_url
 from sla_plugin.store.db import open_database
+from sla_plugin.store.isolation import isolation
 from sla_plugin.supervisor.parts import INBOX, OUTBOX, REDIS, SUPERVISOR, TIMEKEEPER, WEB, process_state, read_part
 
 ANSWER_WITHIN = 2.0  # seconds
@@ -100,7 +101,7 @@ def _ask_database(settings: Settings) -> str:
         raise FileNotFoundError(f"{url.database} is not there yet")
     database = open_database(settings.database_url, settings.data_dir)
     try:
-        database.ping()
+        apart = isolation(database.engine)
     finally:
         database.engine.dispose()
-    return url.get_backend_name()
+    return f"{url.get_backend_name()}; tenants kept apart by the database: {apart.state} ({apart.detail})"

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sla_plugin.store.db import Database
 from sla_plugin.store.deliveries import count_duplicate, insert_deliveries
+from sla_plugin.store.duties import Duty
 
 log = structlog.get_logger()
 ROWS = 200  # of one commit, at most
@@ -125,7 +126,7 @@ class Committer:
             self._stored()
 
     def _write(self, rows: Sequence[dict[str, Any]]) -> set[int]:
-        with self._database.transaction() as tx:
+        with self._database.transaction(Duty.RECEIVE) as tx:
             fresh = insert_deliveries(tx, rows)
             for row in rows:
                 if row["id"] not in fresh:

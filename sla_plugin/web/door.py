@@ -18,6 +18,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.services.receive_delivery import Door, receive_delivery
 from sla_plugin.store.connections import count_refusal, find_by_public_id
 from sla_plugin.store.db import Database
+from sla_plugin.store.duties import Duty
 from sla_plugin.web.committer import Committer, NotStored
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Doors:
         known = self._known.get(public_id)
         if known is not None and now - known[0] < _REMEMBER:
             return known[1]
-        with self._database.reading() as tx:
+        with self._database.reading(Duty.DOOR) as tx:
             connection = find_by_public_id(tx, public_id)
         if connection is None:
             return None
@@ -127,7 +128,7 @@ class WebhookDoor:
     def _count_refusal(self, door: Door, now: int, reason: str) -> None:
         log.warning("delivery refused", connection=door.name, reason=reason)
         try:
-            with self._database.transaction() as tx:
+            with self._database.transaction(door.tenant) as tx:
                 count_refusal(tx, door.tenant, door.connection, now, reason)
         except (SQLAlchemyError, TimeoutError, OSError):
             log.error("refusal not counted", connection=door.name)

@@ -7,7 +7,8 @@ from typing import Any
 from sla_plugin.permissions import Actor, allowed
 from sla_plugin.services.passwords import hash_password, one_time_password, password_fits
 from sla_plugin.store.db import Database, Transaction
-from sla_plugin.store.people import Person, find_person, get_person, note_sign_in, set_password
+from sla_plugin.store.duties import Duty
+from sla_plugin.store.people import Person, get_person, note_sign_in, people_named, set_password
 
 FAILURES = 10  # in a row, then
 LOCK = 15 * 60_000_000  # microseconds
@@ -25,15 +26,15 @@ class Refused:
 
 def sign_in(database: Database, email: str, password: str, now: int) -> Person | Refused:
     """The person, or why not. Ten failures in a row lock the account for fifteen minutes."""
-    with database.reading() as tx:
-        person = find_person(tx, email.strip())
+    with database.reading(Duty.SIGN_IN) as tx:
+        person = next(iter(people_named(tx, email.strip())), None)
     if person is None:
         password_fits(_NOBODY, password)
         return Refused()
     if person.locked_until is not None and person.locked_until > now:
         return Refused(person.locked_until)
     fits = password_fits(person.password_hash, password)  # slow on purpose: outside of any transaction
-    with database.transaction() as tx:
+    with database.transaction(person.tenant_id) as tx:
         fresh = get_person(tx, person.tenant_id, person.id)
         if fresh is None or fresh.stamp != person.stamp:
             return Refused()
@@ -78,7 +79,7 @@ def password_problem(password: str, again: str, person: Person) -> str | None:
 def change_password(database: Database, person: Person, password: str) -> Person | None:
     """Set a password of the person's own; every session begun before ends. Returns the person as it is now."""
     password_hash = hash_password(password)
-    with database.transaction() as tx:
+    with database.transaction(person.tenant_id) as tx:
         set_password(tx, person.tenant_id, person.id, password_hash, one_time=False)
-    with database.reading() as tx:
+    with database.reading(person.tenant_id) as tx:
         return get_person(tx, person.tenant_id, person.id)

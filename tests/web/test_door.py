@@ -100,7 +100,7 @@ def test_refused_and_nothing_kept(plant: Plant, door: WebhookDoor, change: dict[
     headers = change.pop("headers", signed(plant, "d1", body, change.pop("secret", SECRET), at))
     assert post(door, body, headers=headers, **change)[0] == status
     assert plant.rows("delivery") == []
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         refused = tx.connection().exec_driver_sql("SELECT refused FROM connection_state").scalar_one()
     assert refused == (1 if status == 401 else 0)
 

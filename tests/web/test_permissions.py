@@ -126,7 +126,7 @@ def test_a_customer_asks_to_escalate_and_agents_are_alerted(world: World) -> Non
     assert "an agent took it" in customer.get(path)
     assert "waits for an agent" in customer.post(f"{path}/escalate", reason="And again")
 
-    with world.runtime.database.reading() as tx:
+    with world.runtime.database.reading(world.tenant) as tx:
         kinds = tx.scalars(select(EventRow.actor_role).where(EventRow.kind == "escalation.requested")).all()
         entries = tx.scalars(select(AuditEntry).where(AuditEntry.what == "escalation requested")).all()
     assert list(kinds) == ["customer", "customer"]

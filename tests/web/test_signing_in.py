@@ -57,8 +57,8 @@ def test_wrong_password_says_so_and_keeps_the_address(small_world: World) -> Non
 
 
 def test_a_one_time_password_must_be_changed_first(small_world: World) -> None:
-    with small_world.runtime.database.transaction() as tx:
-        person = find_person(tx, "kim@example.com")
+    with small_world.runtime.database.transaction(small_world.tenant) as tx:
+        person = find_person(tx, small_world.tenant, "kim@example.com")
         assert person is not None
         set_password(tx, person.tenant_id, person.id, person.password_hash, one_time=True)
     browser = browser_of(small_world)
@@ -80,8 +80,8 @@ def test_a_new_password_ends_other_sessions(small_world: World) -> None:
 def test_forms_without_their_token_are_refused(small_world: World) -> None:
     browser = browser_of(small_world)
     assert browser.client.post("/logout").status_code == 400
-    with small_world.runtime.database.reading() as tx:
-        assert find_person(tx, "kim@example.com") is not None
+    with small_world.runtime.database.reading(small_world.tenant) as tx:
+        assert find_person(tx, small_world.tenant, "kim@example.com") is not None
 
 
 def test_every_page_has_the_strict_headers(small_world: World) -> None:

@@ -18,6 +18,7 @@ from sla_plugin.reports.queries import read_tenant
 from sla_plugin.services.outside import Outside
 from sla_plugin.settings import Settings
 from sla_plugin.store.db import Database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.people import Person
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand, needed
@@ -113,7 +114,7 @@ def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) ->
         if open_to_all:
             return None
         now = runtime.clock()
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(Duty.SIGN_IN) as tx:
             person = signed_in(tx, session)
             tenant = read_tenant(tx, person.tenant_id) if person is not None else None
         if person is None or tenant is None:

@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from sla_plugin.engine.durations import DAY
 from sla_plugin.reports import queries
+from sla_plugin.store.isolation import isolation
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
 from sla_plugin.web.admin.overview import machine_lines, part_health
@@ -18,7 +19,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def show() -> str:
         """Every part, the queues, the connections."""
         tenant, now = viewer().tenant, viewer().now
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             waiting, oldest = queries.waiting_deliveries(tx, tenant)
             connections = queries.connections_with_state(tx, tenant)
             deliveries = queries.count_deliveries(tx, tenant, now - DAY)
@@ -33,6 +34,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             commands=commands,
             audit=audit,
             database=runtime.database.engine.dialect.name,
+            apart=isolation(runtime.database.engine),
         )
 
     return pages

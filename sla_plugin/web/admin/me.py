@@ -70,7 +70,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         if fresh is not None:
             begin(session, fresh)
             session.permanent = True
-        with runtime.database.transaction() as tx:
+        with runtime.database.transaction(viewer().tenant) as tx:
             append_audit(tx, person.tenant_id, runtime.clock(), viewer().actor.name, "password changed", {"person": person.email})
         flash("Your password is changed. Other sessions of yours have ended.")
         return redirect(url_for("me.home"))
