@@ -11,6 +11,7 @@ from sla_plugin.errors import ConfigurationError, InvalidDefinition
 from sla_plugin.services.passwords import hash_password, one_time_password
 from sla_plugin.services.people import check_email
 from sla_plugin.store.audit import append_audit
+from sla_plugin.store.credentials import end_sessions
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.people import add_person, find_person, set_password
 from sla_plugin.store.policies import add_calendar_version, add_policy_version
@@ -76,5 +77,6 @@ def reset_password(tx: Transaction, tenant: int, email: str, password_hash: str,
     person = find_person(tx, tenant, email)
     if person is None:
         raise ConfigurationError(f"nobody signs in as {email}; the first admin is {ADMIN}")
-    set_password(tx, person.tenant_id, person.id, password_hash, one_time=True)
+    set_password(tx, tenant, person.id, password_hash, one_time=True)
+    end_sessions(tx, tenant, person.id, now)
     append_audit(tx, person.tenant_id, now, actor, "password reset", {"person": person.email})

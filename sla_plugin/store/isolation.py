@@ -16,7 +16,10 @@ from sla_plugin.store.db import APP_ROLE, DUTY_ROLE, Base
 
 ROLES = (APP_ROLE, DUTY_ROLE)
 # table -> why no tenant owns its rows
-OPEN_TABLES: Mapping[str, str] = {"alembic_version": "the number of the schema"}
+OPEN_TABLES: Mapping[str, str] = {
+    "alembic_version": "the number of the schema",
+    "sign_in_failure": "failed sign-ins, before it is known whose tenant that is: digests of addresses only",
+}
 # table -> what the roles may do there, where that is not everything; rows of the audit trail are added, and erased in part (salt, changes)
 NARROW_GRANTS: Mapping[str, str] = {
     "alembic_version": "SELECT",

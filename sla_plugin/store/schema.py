@@ -7,11 +7,26 @@ from alembic.config import Config
 from sqlalchemy import Engine, MetaData, inspect, text
 
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.store import alerts, audit, clocks, connections, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets
+from sla_plugin.store import (
+    alerts,
+    audit,
+    clocks,
+    connections,
+    credentials,
+    deliveries,
+    entities,
+    events,
+    outbox,
+    people,
+    policies,
+    requesters,
+    tenants,
+    tickets,
+)
 from sla_plugin.store.db import Base
 from sla_plugin.store.isolation import enforce, upgrade_as_owner
 
-TABLES = (alerts, audit, clocks, connections, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets)
+TABLES = (alerts, audit, clocks, connections, credentials, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets)
 METADATA: MetaData = Base.metadata
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 

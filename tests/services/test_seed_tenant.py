@@ -10,6 +10,7 @@ from sla_plugin.services.passwords import hash_password, one_time_password, pass
 from sla_plugin.services.read_books import read_books
 from sla_plugin.services.seed_tenant import ADMIN, DEFAULT_POLICY, OFFICE_HOURS, reset_password, seed_tenant
 from sla_plugin.settings import Settings
+from sla_plugin.store.credentials import add_session, sessions_of
 from sla_plugin.store.db import open_database
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.people import find_person
@@ -53,13 +54,14 @@ def test_a_new_password_ends_sessions_and_the_old_one(settings: Settings) -> Non
         assert seeded is not None
         before = find_person(tx, seeded.tenant, ADMIN)
         assert before is not None
-        stamp, password = before.stamp, one_time_password()
+        add_session(tx, seeded.tenant, before.id, NOW, NOW + 10**12, "1.2.3.4", "")
+        password = one_time_password()
     with database.transaction(seeded.tenant) as tx:
         reset_password(tx, seeded.tenant, "ADMIN@localhost", hash_password(password), NOW, "test")
     with database.reading(seeded.tenant) as tx:
         after = find_person(tx, seeded.tenant, ADMIN)
         assert after is not None
-        assert after.stamp != stamp
+        assert list(sessions_of(tx, seeded.tenant, after.id, NOW + 1)) == []
         assert password_fits(after.password_hash, password)
         assert not password_fits(after.password_hash, seeded.password)
         with pytest.raises(ConfigurationError, match="nobody signs in as x@y"):

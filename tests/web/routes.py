@@ -19,6 +19,8 @@ TABLE_OF = {
     "calendar_id": "calendar",
     "connection_id": "connection",
     "delivery_id": "delivery",
+    "person_id": "person",
+    "token_id": "token",
 }
 WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css"}
 

@@ -40,7 +40,7 @@ def test_every_permission_guards_something_or_waits_to(small_world: World) -> No
     assert set(PERMISSIONS) - used == WAITING
 
 
-WAITING = {"people.read", "people.write", "tokens.read", "tokens.write", "audit.read", "settings.read", "settings.write"}
+WAITING = {"audit.read", "settings.read", "settings.write"}
 
 
 def test_a_route_that_declares_nothing_answers_nobody(small_world: World) -> None:
@@ -64,6 +64,8 @@ def test_each_role_gets_what_the_table_says(world: World, role: str) -> None:
     nouns = {name.partition(".")[0] for name in allowed(role)}
     wrong = []
     for route in routes(app, world):
+        if route.path.endswith("/sessions") and role == "admin":
+            continue  # ends what the walk needs; has its own test
         need = needed(app, route.endpoint, route.method) or ""
         browser.get("/me")
         answer = browser.client.open(route.path, method=route.method, data={"csrf_token": browser.token} if route.method != "GET" else None)

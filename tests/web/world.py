@@ -15,11 +15,12 @@ from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file
 from sla_plugin.services.keep_time import keep_time, sweep_terms
 from sla_plugin.services.passwords import hash_password
+from sla_plugin.services.tokens import make_token
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import add_connection, note_state
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
 from sla_plugin.store.duties import Duty
-from sla_plugin.store.people import add_person
+from sla_plugin.store.people import add_person, find_person
 from sla_plugin.store.requesters import bind_requester
 from sla_plugin.store.schema import METADATA
 from sla_plugin.store.tenants import add_tenant, book_revision
@@ -144,6 +145,9 @@ def full_world(settings: Settings, name: str = "Acme Support", domain: str = "ex
                 "created_at": start,
             },
         )
+        admin = find_person(tx, world.tenant, f"kim@{domain}")
+        assert admin is not None
+        make_token(tx, admin, "report", ["tickets.read"], 30, NOW, "Kim Lee <kim@example.com>")
         bind_requester(tx, world.tenant, world.customer, world.connection, "u-1")
     created, acme = "ticket.created", {"organization": "Acme GmbH", "priority": "high", "status": "new"}
     world.deliver(
