@@ -40,7 +40,7 @@ def test_every_permission_guards_something_or_waits_to(small_world: World) -> No
     assert set(PERMISSIONS) - used == WAITING
 
 
-WAITING = {"audit.read", "settings.read", "settings.write"}
+WAITING = {"settings.read", "settings.write"}
 
 
 def test_a_route_that_declares_nothing_answers_nobody(small_world: World) -> None:

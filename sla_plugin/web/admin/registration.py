@@ -16,6 +16,7 @@ from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
 from sla_plugin.web.admin import (
     alerts,
+    audit,
     calendars,
     connections,
     deliveries,
@@ -46,6 +47,7 @@ BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     outbox.blueprint,
     health_page.blueprint,
     people.blueprint,
+    audit.blueprint,
     tokens.blueprint,
 )
 
@@ -54,7 +56,10 @@ MENU = (
     ("Work", (("overview.show", "Overview"), ("portal.listing", "My tickets"), ("tickets.listing", "Tickets"), ("alerts.listing", "Alerts"))),
     ("Promises", (("policies.listing", "Policies"), ("calendars.listing", "Calendars"))),
     ("Plumbing", (("connections.listing", "Connections"), ("deliveries.listing", "Deliveries"), ("outbox.listing", "Outbox"))),
-    ("Account", (("people.listing", "People"), ("tokens.listing", "API tokens"), ("health_page.show", "Health"), ("me.show", "Me"))),
+    (
+        "Account",
+        (("people.listing", "People"), ("tokens.listing", "API tokens"), ("audit.listing", "Audit"), ("health_page.show", "Health"), ("me.show", "Me")),
+    ),
 )
 
 
