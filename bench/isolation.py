@@ -19,7 +19,7 @@ from sla_plugin.store.deliveries import Outcome, claim_deliveries, delivery_row,
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.tenants import add_tenant
 
-ROUNDS, TIMES, ROWS = 9, 1000, 200
+ROUNDS, TIMES, ROWS = 9, 500, 200
 
 
 def each(work: Callable[[], None], times: int) -> float:
