@@ -25,6 +25,7 @@ from tests.faults.points import TURN, Moment, Point
 from tests.faults.scripts import START, TARGETS, Script, Stage, script_of
 from tests.faults.wire import Wire
 from tests.journeys.foreign_desk import ANNA, ROBOT, ForeignDesk, Webhook
+from tests.owner import as_owner
 from tests.plant import MINUTE, SECOND, Plant
 
 PATIENCE = 6 * MINUTE  # of given time: after that much without a fault nothing may wait any more
@@ -501,7 +502,7 @@ class Disturbed(Play):
         if not backends or self.house.database.turn is not None:
             return
         where = f"pid = ANY(:pids) AND {end}"
-        with self.house.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with as_owner(self.house.database.engine) as connection:
             pids = {"pids": list(backends)}
             if end != "false":
                 connection.execute(text(f"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE {where}"), pids)
