@@ -15,5 +15,6 @@ def as_owner(engine: Engine) -> Iterator[Connection]:
         act_as_owner(connection)
         try:
             yield connection
+            connection.commit()  # SQLite began one all the same
         finally:
             connection.invalidate()

@@ -93,7 +93,8 @@ def upgrade(engine: Engine, to: str | None = None, migrations: Path = MIGRATIONS
     """
     to = to or newest(migrations)
     end = time.monotonic() + patience
-    if (current(engine) or "") >= to and (engine.dialect.name != "postgresql" or isolation(engine).on):
+    apart = engine.dialect.name != "postgresql" or isolation(engine).on
+    if (current(engine) or "") >= to and apart:
         return False
     with engine.connect() as connection, _turn(connection, end):
         behind = (_current(connection) or "") < to
@@ -116,7 +117,8 @@ def upgrade(engine: Engine, to: str | None = None, migrations: Path = MIGRATIONS
                     ) from problem
                 log.warning("a table is in use; the migration lets go and tries again", reason=_first_line(problem))
                 time.sleep(PAUSE)
-    engine.dispose()  # connections opened before the role had its tables
+    if not apart:
+        engine.dispose()  # connections opened before the role had its tables
     return behind
 
 
