@@ -90,8 +90,8 @@ def _where() -> str:
 
 
 def watch_commits(engine: Engine, channel: Channel) -> None:
-    """Every COMMIT of this process's engine is a point from now on."""
-    commit = engine.dialect.do_commit
+    """Every COMMIT of this process's engine is a point from now on, and so is every statement that commits itself (the door's, on Postgres)."""
+    commit, execute = engine.dialect.do_commit, engine.dialect.do_execute
     postgres = engine.dialect.name == "postgresql"
 
     def watched(connection: Any) -> None:
@@ -107,8 +107,22 @@ def watch_commits(engine: Engine, channel: Channel) -> None:
             connection.driver_connection.close()
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
+    def watched_statement(cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        commits = context is not None and context.root_connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        if not commits or statement.startswith("SET "):
+            execute(cursor, statement, parameters, context)
+            return
+        if channel.reach("COMMIT", "", COMMIT_BEFORE) is not None:
+            cursor.connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        execute(cursor, statement, parameters, context)
+        if channel.reach("COMMIT", "", COMMIT_AFTER) is not None:
+            cursor.connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
     engine.dialect.do_commit = watched  # type: ignore[method-assign]
     if postgres:
+        engine.dialect.do_execute = watched_statement  # type: ignore[method-assign]
         event.listen(engine, "connect", lambda connection, _record: channel.backends.append(connection.info.backend_pid))
 
 

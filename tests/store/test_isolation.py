@@ -5,15 +5,17 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from sqlalchemy import event as listen
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.bulk import of_tenant
-from sla_plugin.store.db import APP_ROLE, Database, open_database
+from sla_plugin.store.db import APP_ROLE, DUTY_ROLE, Database, Statements, open_database
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.isolation import OPEN_TABLES, POLICIES, ROLES, guarded_tables, isolation, owner_column
 from sla_plugin.store.schema import METADATA
@@ -231,6 +233,43 @@ def test_a_transaction_leaves_nothing_behind_for_the_next(pair: tuple[World, Wor
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT pg_backend_pid()")) == first, "the same connection"
         assert connection.execute(select(Ticket.id)).all() == []
+
+
+@pytest.mark.postgres
+def test_a_kept_connection_says_once_whose_it_is(pair: tuple[World, World]) -> None:
+    """As the door's does; nobody else gets it afterwards."""
+    ours, theirs = pair
+    engine = ours.runtime.database.engine
+    engine.dispose()
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    listen.listen(engine, "before_cursor_execute", note)
+    kept = Statements(ours.runtime.database, Duty.RECEIVE)
+    for _ in range(3):
+        assert kept.run(lambda tx: set(tx.scalars(select(Ticket.tenant_id)))) == {ours.tenant, theirs.tenant}
+    listen.remove(engine, "before_cursor_execute", note)
+    assert [line for line in sent if not line.startswith("SELECT")] == [f"SET ROLE {DUTY_ROLE}"]
+    assert kept.run(lambda tx: tx.connection().exec_driver_sql("SELECT pg_current_xact_id_if_assigned() IS NULL AND now() = statement_timestamp()").scalar())
+    kept.close()
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT current_user")) == APP_ROLE
+        assert connection.execute(select(Ticket.id)).all() == []
+
+
+@pytest.mark.postgres
+def test_a_snapshot_is_of_one_instant_and_of_whom_it_names(pair: tuple[World, World]) -> None:
+    ours, theirs = pair
+    database = ours.runtime.database
+    with database.snapshot(Duty.BACKUP) as all_, database.snapshot(ours.tenant) as one:
+        for tx, seen in ((all_, {ours.tenant, theirs.tenant}), (one, {ours.tenant})):
+            assert set(tx.scalars(select(Ticket.tenant_id))) == seen
+            assert tx.scalar(text("SHOW transaction_isolation")) == "repeatable read"
+            assert tx.scalar(text("SHOW transaction_read_only")) == "on"
+    with database.reading(ours.tenant) as tx:
+        assert tx.scalar(text("SHOW transaction_isolation")) == "read committed"
 
 
 @pytest.mark.postgres
