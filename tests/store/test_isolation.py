@@ -312,6 +312,7 @@ def test_a_login_that_may_not_make_roles_works_and_says_so(postgres_template: st
     for role in ROLES:  # what the administrator then does
         _statement(postgres_template, f"GRANT {role} TO plain_login WITH INHERIT FALSE, SET TRUE")
     schema.upgrade(engine)
+    assert world.rows("ticket"), "a process that began before goes on"
     world.runtime.database.engine.dispose()
     assert isolation(engine).state == "on"
     with world.runtime.database.reading(world.tenant) as tx:
