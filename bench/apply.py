@@ -43,10 +43,12 @@ from sla_plugin.store import schema
 from sla_plugin.store.connections import add_connection
 from sla_plugin.store.db import Database, open_database
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.events import event_row, insert_events
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import add_tenant, the_tenant
 from sla_plugin.store.tickets import ensure_tickets, lock_promises
+from tests.owner import as_owner
 
 SECOND = 1_000_000
 KINDS = {"created": "ticket.created", "status": "status.changed", "comment": "reply.public", "note": "note.internal"}
@@ -96,7 +98,7 @@ def build(database: Database) -> None:
     """The tenant, the connection, the policy, and the tickets with their histories, evaluated."""
     began = base.T0 * SECOND
     now = (base.T0 + base.DAY * 302) * SECOND
-    with database.transaction() as tx:
+    with database.transaction(Duty.TENANTS) as tx:
         tenant = add_tenant(tx, "bench", began)
         values = {"public_id": "bench", "name": "desk", "connector": "zendesk", "base_url": "https://desk.example.com", "email": "", "mode": "dry_run"}
         secrets = {"sealed_token": OUTSIDE.sealer.seal(""), "sealed_secrets": [], "mapping": {}, "options": {}, "facts": {}}
@@ -104,20 +106,20 @@ def build(database: Database) -> None:
         apply_policy_file(tx, tenant, read_policy_file(POLICY), began, "bench")
     for first in range(0, base.TICKETS, 500):
         numbers = range(first, first + 500)
-        with database.transaction() as tx:
+        with database.transaction(tenant) as tx:
             known = ensure_tickets(tx, tenant, connection, {str(n): (now, False) for n in numbers})
             rows = []
             for n in numbers:
                 ticket, promise = known[str(n)]
                 rows += [{**event_row(tenant, connection, None, now, e), "ticket_id": ticket, "promise_id": promise} for e in past(n)]
-            insert_events(tx, rows)
+            insert_events(tx, tenant, rows)
             promises = lock_promises(tx, tenant, [p for _, p in known.values()])
             evaluate_promises(tx, tenant, promises, now, OUTSIDE, {})
 
 
 def store(database: Database, count: int) -> None:
     """The base's deliveries, received a second after they say they happened."""
-    with database.reading() as tx:
+    with database.reading(Duty.CHECKING) as tx:
         tenant = the_tenant(tx)
         assert tenant is not None
         connection = tx.execute(text("SELECT id FROM connection")).scalar_one()
@@ -126,7 +128,7 @@ def store(database: Database, count: int) -> None:
         for n in range(first, min(first + 1000, count)):
             received_at = (base.T0 + base.DAY * 302 + n + 1) * SECOND
             rows.append(delivery_row(tenant, connection, f"invocation-{n}", received_at, {}, base.delivery(n)))
-        with database.transaction() as tx:
+        with database.transaction(tenant) as tx:
             insert_deliveries(tx, rows)
 
 
@@ -158,7 +160,7 @@ def product_round(url: str, folder: Path, count: int, batch: int, profile: bool,
     """Events a second of the product; several workers are processes that drain the same inbox."""
     database = open_database(url, folder)
     store(database, count)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with as_owner(database.engine) as connection:
         connection.execute(text("VACUUM ANALYZE"))
     now = (base.T0 + base.DAY * 302 + count + 2) * SECOND
     profiler = cProfile.Profile()
@@ -178,7 +180,7 @@ def product_round(url: str, folder: Path, count: int, batch: int, profile: bool,
         pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
         pstats.Stats(profiler).sort_stats("cumtime").print_stats(45)
     answered = min(count, base.TICKETS)
-    with database.reading() as tx:
+    with database.reading(Duty.CHECKING) as tx:
         rows = {name: tx.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in ("event", "record", "correction")}
         applied = tx.execute(text("SELECT count(*) FROM delivery WHERE state = 'applied' AND applied_at IS NOT NULL")).scalar_one()
         replied = tx.execute(text("SELECT count(*) FROM clock WHERE metric = 'first_response' AND phase = 'finished'")).scalar_one()

@@ -27,6 +27,7 @@ from sqlalchemy import event, text
 from bench.open_promises import HOUR, database_url, own_postgres, seed_open
 from sla_plugin.store import schema
 from sla_plugin.store.db import Database, open_database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.ids import new_id
 from sla_plugin.store.tickets import claim_due, earliest_transition
 
@@ -37,7 +38,7 @@ NOW = 1_794_906_000_000_000  # Tuesday 17 November 2026, 09:00 UTC
 
 def make_due(database: Database) -> None:
     """Let a hundred of the open promises be due within the last second."""
-    with database.transaction() as tx:
+    with database.transaction(Duty.CHECKING) as tx:
         tx.execute(
             text("UPDATE promise SET next_transition_at = :now - id % 1000000 WHERE id IN (SELECT id FROM promise ORDER BY next_transition_at LIMIT :due)"),
             {"now": NOW, "due": DUE},
@@ -80,7 +81,7 @@ def sqlite_with(count: int, folder: Path) -> Database:
 def claim(database: Database) -> None:
     """Claim what is due in a transaction of the product's own, and let it go again."""
     try:
-        with database.transaction() as tx:
+        with database.transaction(Duty.TIME) as tx:
             claimed = claim_due(tx, NOW, DUE, {})
             assert len(claimed) == DUE, len(claimed)
             raise Undone
@@ -94,7 +95,7 @@ class Undone(Exception):
 
 def look(database: Database) -> None:
     """How long to sleep."""
-    with database.reading() as tx:
+    with database.reading(Duty.TIME) as tx:
         assert earliest_transition(tx) is not None
 
 
@@ -102,15 +103,14 @@ def stream(database: Database, count: int) -> None:
     """Every open promise to Python, in blocks and with no more columns than needed, and a look at each."""
     due = []
     if database.engine.dialect.name == "postgresql":
-        raw = database.engine.raw_connection()
-        with raw.driver_connection.cursor(name="all") as cursor:  # type: ignore[union-attr]
+        with database.reading(Duty.TIME) as tx, tx.connection().connection.driver_connection.cursor(name="all") as cursor:  # type: ignore[union-attr]
             cursor.itersize = 50_000
             cursor.execute("SELECT tenant_id, id, next_transition_at FROM promise WHERE open")
             due = [(tenant, promise) for tenant, promise, at in cursor if at is not None and at <= NOW]
     else:
         raw = database.engine.raw_connection()
         due = [(t, p) for t, p, at in raw.cursor().execute("SELECT tenant_id, id, next_transition_at FROM promise WHERE open") if at is not None and at <= NOW]
-    raw.close()
+        raw.close()
     assert len(due) == DUE, (len(due), count)
 
 
@@ -134,7 +134,8 @@ def assert_plans(database: Database) -> None:
         look(database)
     asked = [(s, v) for s, v in sent if "promise" in s]
     assert asked
-    with database.engine.connect() as connection:
+    with database.reading(Duty.TIME) as tx:
+        connection = tx.connection()
         for statement, values in asked:
             if database.engine.dialect.name == "postgresql":
                 plans = {"values known": [r[0] for r in connection.exec_driver_sql(f"EXPLAIN {statement}", values)]}

@@ -25,6 +25,7 @@ from bench.open_promises import database_url, own_postgres, seed_open
 from connectors.zendesk.simulator import ZendeskSimulator
 from sla_plugin.store.connections import find_by_name
 from sla_plugin.store.db import Database, open_database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.tenants import book_revision, the_tenant
 from tests.journeys.product import Product, free_tcp_port
 
@@ -60,14 +61,13 @@ class Watch:
             " WHERE a.level = 'breach' AND a.id > :last ORDER BY a.id"
         )
         last = 0
-        with self._database.engine.connect() as connection:
-            while not self._stop.wait(0.01):
-                rows = connection.execute(query, {"last": last}).all()
+        while not self._stop.wait(0.01):
+            with self._database.reading(Duty.CHECKING) as tx:
+                rows = tx.execute(query, {"last": last}).all()
                 now = time.time()
-                connection.rollback()
-                for row in rows:
-                    self.seen[row.external_id] = (row.due_at / 1e6, now, row.raised_at / 1e6)
-                last = rows[-1].id if rows else last
+            for row in rows:
+                self.seen[row.external_id] = (row.due_at / 1e6, now, row.raised_at / 1e6)
+            last = rows[-1].id if rows else last
 
 
 def line(name: str, seconds: list[float]) -> str:
@@ -101,7 +101,7 @@ def measure(product: Product, kind: str, breaches: int, seconds: float, rate: fl
         told = product.cli("connect", "generic", "--name", "Load")
         database = open_database(product.environment.get("DATABASE_URL") or f"sqlite:///{product.folder / 'sla.db'}", product.folder)
         if others:
-            with database.reading() as tx:
+            with database.reading(Duty.CHECKING) as tx:
                 tenant = the_tenant(tx)
                 assert tenant is not None
                 connection = find_by_name(tx, tenant, "Load")

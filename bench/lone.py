@@ -27,6 +27,7 @@ from bench.open_promises import database_of
 from connectors.signatures import sign_standard
 from sla_plugin.store.db import open_database
 from tests.journeys.product import Product, free_tcp_port
+from tests.owner import as_owner
 
 POLICY = "policies: [{name: Lone, targets: {first_response: 4h, next_response: 8h, resolution: 16h, agent_work: 12h}}]"
 SEEN = text("SELECT 1 FROM clock c JOIN ticket t ON t.tenant_id = c.tenant_id AND t.id = c.ticket_id WHERE t.external_id = :ticket LIMIT 1")
@@ -40,7 +41,7 @@ def measure(product: Product, webhooks: int) -> tuple[list[float], list[float]]:
     address = urlsplit(told["webhook_url"])
     database = open_database(product.environment.get("DATABASE_URL") or f"sqlite:///{product.folder / 'sla.db'}", product.folder)
     chance, answered, waited = random.Random(1), [], []
-    with database.engine.connect() as watching:
+    with as_owner(database.engine) as watching:
         for number in range(webhooks + 5):
             time.sleep(chance.uniform(0.2, 0.8))
             values = {"status": "open", "priority": "normal"}

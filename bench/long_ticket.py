@@ -28,9 +28,11 @@ from sla_plugin.store import schema
 from sla_plugin.store.connections import add_connection
 from sla_plugin.store.db import Database, open_database
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.events import event_row, insert_events
 from sla_plugin.store.tenants import add_tenant
 from sla_plugin.store.tickets import ensure_tickets
+from tests.owner import as_owner
 
 START = 1_735_689_600 * SECOND  # 2025-01-01
 STEP = 300 * SECOND
@@ -56,7 +58,7 @@ def apply_one(database: Database, tenant: int, connection: int, ticket: str, num
     """Seconds that applying one more message takes."""
     told = {"id": f"more-{ticket}-{number}", "type": "reply.public", "ticket": ticket, "occurred_at": datetime.fromtimestamp(at / SECOND, UTC).isoformat()}
     body = json.dumps({**told, "actor": {"id": "x", "role": ("agent", "customer")[number % 2]}}).encode()
-    with database.transaction() as tx:
+    with database.transaction(tenant) as tx:
         insert_deliveries(tx, [delivery_row(tenant, connection, told["id"], at, {}, body)])
     began = time.perf_counter()
     assert drain_inbox(database, OUTSIDE, lambda: at + SECOND, 200) == 1
@@ -72,7 +74,7 @@ def main() -> None:
         statement(server, "CREATE DATABASE made")
         database = open_database(server.format(database="made"), Path(folder))
         schema.upgrade(database.engine)
-        with database.transaction() as tx:
+        with database.transaction(Duty.TENANTS) as tx:
             tenant = add_tenant(tx, "bench", START)
             values = {"public_id": "bench", "name": "desk", "connector": "generic", "base_url": "https://desk.example.com", "email": "", "mode": "dry_run"}
             secrets = {"sealed_token": "", "sealed_secrets": [], "mapping": {}, "options": {}, "facts": {}}
@@ -81,18 +83,18 @@ def main() -> None:
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         for name, length in (("short", 8), ("talk", given.events), ("flapping", given.events)):
             events = past(name, length)
-            with database.transaction() as tx:
+            with database.transaction(tenant) as tx:
                 ticket, promise = ensure_tickets(tx, tenant, connection, {name: (START, False)})[name]
             for first in range(0, length, 5000):
                 rows = [event_row(tenant, connection, None, e.at or START, e) for e in events[first : first + 5000]]
-                with database.transaction() as tx:
-                    insert_events(tx, [{**row, "ticket_id": ticket, "promise_id": promise} for row in rows])
-            with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as plain:
+                with database.transaction(tenant) as tx:
+                    insert_events(tx, tenant, [{**row, "ticket_id": ticket, "promise_id": promise} for row in rows])
+            with as_owner(database.engine) as plain:
                 plain.execute(text("VACUUM ANALYZE"))
             end = START + length * STEP
             first_one = apply_one(database, tenant, connection, name, 0, end)
             taken = [1e3 * apply_one(database, tenant, connection, name, n, end + n * SECOND * 60) for n in range(1, given.more + 1)]
-            with database.reading() as tx:
+            with database.reading(tenant) as tx:
                 stored = tx.execute(text("SELECT count(*) FROM event WHERE promise_id = :p"), {"p": promise}).scalar_one()
                 kept = tx.execute(text("SELECT count, length(data) FROM checkpoint WHERE promise_id = :p"), {"p": promise}).first()
             assert stored == length + given.more + 1

@@ -24,6 +24,7 @@ from bench.open_promises import HOUR, database_url, own_postgres
 from sla_plugin.engine.events import Event
 from sla_plugin.store.connections import find_by_name
 from sla_plugin.store.db import Database, open_database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.events import event_row, insert_events
 from sla_plugin.store.tenants import the_tenant
 from sla_plugin.store.tickets import PROMISES, ensure_tickets
@@ -54,14 +55,14 @@ def put_in(database: Database, tenant: int, connection: int, tickets: int, breac
     now = time.time_ns() // 1000
     for first in range(0, tickets, 2000):
         numbers = range(first, min(first + 2000, tickets))
-        with database.transaction() as tx:
+        with database.transaction(tenant) as tx:
             known = ensure_tickets(tx, tenant, connection, {f"T{n}": (now, False) for n in numbers})
             rows: list[dict[str, Any]] = []
             for n in numbers:
                 ticket, promise = known[f"T{n}"]
                 created = breach_at - HOUR + n * SECOND // tickets
                 rows += [{**event_row(tenant, connection, None, e.at or now, e), "ticket_id": ticket, "promise_id": promise} for e in history(f"T{n}", created)]
-            insert_events(tx, rows)
+            insert_events(tx, tenant, rows)
             tx.execute(update(PROMISES).where(PROMISES.c.id.in_([p for _, p in known.values()])).values(next_transition_at=now))
 
 
@@ -88,15 +89,15 @@ class Counts:
         return self._ask("SELECT count(*) FROM clock JOIN promise p ON p.id = promise_id WHERE breached_at IS NOT NULL AND p.connection_id = :connection")
 
     def _ask(self, query: str, **values: Any) -> int:
-        with self._database.engine.connect() as connection:
-            return int(connection.execute(text(query), {"connection": self._connection, **values}).scalar_one())
+        with self._database.reading(Duty.CHECKING) as tx:
+            return int(tx.execute(text(query), {"connection": self._connection, **values}).scalar_one())
 
 
 def measure(product: Product, database: Database, breaches: int, rate: float) -> float:
     """One mass of breaches; seconds from the last deadline to the last alert that another connection sees."""
     name = f"Load {time.time_ns()}"
     told = product.cli("connect", "generic", "--name", name)
-    with database.reading() as tx:
+    with database.reading(Duty.CHECKING) as tx:
         tenant = the_tenant(tx)
         assert tenant is not None
         connection = find_by_name(tx, tenant, name)

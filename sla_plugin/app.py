@@ -23,6 +23,7 @@ from sla_plugin.services.seed_tenant import seed_tenant
 from sla_plugin.settings import Settings, secret_keys
 from sla_plugin.store import schema
 from sla_plugin.store.db import Database, database_of, db, engine_options
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import the_tenant
 from sla_plugin.web import health, metrics, schemas
@@ -89,10 +90,10 @@ class Runtime:
 
     def first_start_message(self) -> str | None:
         """Seed an empty database; the admin's one-time password at the very first start, else None."""
-        with self.database.reading() as tx:
+        with self.database.reading(Duty.TENANTS) as tx:
             if the_tenant(tx) is not None:
                 return None
-        with self.database.transaction() as tx:
+        with self.database.transaction(Duty.TENANTS) as tx:
             seeded = seed_tenant(tx, self.clock())
         return None if seeded is None else f"Sign in as {seeded.email} with the one-time password {seeded.password}"
 

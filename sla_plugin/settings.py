@@ -153,6 +153,7 @@ SETTINGS = (
         "Fernet keys for stored credentials, separated by commas; the first encrypts.",
         "`secret.key` in the data folder",
     ),
+    Setting("SLA_TENANT", "tenant", "", str, "Name of the tenant that commands work on; `sla-plugin --tenant NAME` says it for one.", "the only one"),
     Setting("SLA_LOG_LEVEL", "log_level", "INFO", _one_of(*LOG_LEVELS), f"How much the parts say: {', '.join(LOG_LEVELS)}."),
     Setting("SLA_LOG_FORMAT", "log_format", "text", _one_of_small(*LOG_FORMATS), "How lines look: `text` for people, `json` for machines."),
     Setting(
@@ -183,7 +184,7 @@ NAMES = {row.name for row in SETTINGS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the operator decided; the attributes are explained in SETTINGS. Derived values are filled in: no attribute is empty but `secret_keys`.
+    """What the operator decided; the attributes are explained in SETTINGS. Derived values are filled in: no attribute is empty but `secret_keys` and `tenant`.
 
     embedded_redis   True where `redis_url` is the socket of the server that `up` runs itself
     """
@@ -197,6 +198,7 @@ class Settings:
     public_url: str
     allow_private_urls: bool
     secret_keys: tuple[str, ...]
+    tenant: str
     log_level: str
     log_format: str
     metrics_token: str

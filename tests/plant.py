@@ -19,6 +19,7 @@ from sla_plugin.settings import Settings
 from sla_plugin.store.connections import add_connection
 from sla_plugin.store.db import Database, open_database
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.policies import add_calendar_version, add_policy_version
 from sla_plugin.store.schema import METADATA
 from sla_plugin.store.sealing import Sealer
@@ -78,7 +79,7 @@ class Plant:
         self.queue = QuietQueue()
         self.outside = Outside(connectors={c.name: c for c in connectors}, http=http or NoHttp(), queue=self.queue, sealer=Sealer([KEY]))
         self._deliveries = 0
-        with self.database.transaction() as tx:
+        with self.database.transaction(Duty.TENANTS) as tx:
             self.tenant = add_tenant(tx, "Test", self.now)
         self.crm = self.connect("crm", "generic")
 
@@ -88,7 +89,7 @@ class Plant:
 
     def connect(self, name: str, connector: str, **values: Any) -> int:
         """A live connection with the token `token` and the secret `secret`."""
-        with self.database.transaction() as tx:
+        with self.database.transaction(self.tenant) as tx:
             return add_connection(
                 tx,
                 self.tenant,
@@ -114,7 +115,7 @@ class Plant:
         """A new version of a policy (name `P` unless given) and of calendars, in force from now on; returns the book's revision."""
         definition = {"name": "P", **definition}
         Policy.from_definition(definition, "policy")
-        with self.database.transaction() as tx:
+        with self.database.transaction(self.tenant) as tx:
             revision = next_book_revision(tx, self.tenant)
             for name, calendar in (calendars or {}).items():
                 add_calendar_version(tx, self.tenant, name, calendar, self.now, revision, "test")
@@ -126,7 +127,7 @@ class Plant:
         self._deliveries += 1
         content = body if body is not None else json.dumps(events[0] if len(events) == 1 else {"events": list(events)}).encode()
         row = delivery_row(self.tenant, connection or self.crm, key or f"d{self._deliveries}", self.now, {}, content)
-        with self.database.transaction() as tx:
+        with self.database.transaction(self.tenant) as tx:
             insert_deliveries(tx, [row])
         return int(row["id"])
 
@@ -156,11 +157,12 @@ class Plant:
     def keep(self) -> None:
         """One look of the timekeeper, twice."""
         for _ in range(2):
-            with self.database.reading() as tx:
+            with self.database.reading(self.tenant) as tx:
                 revision = book_revision(tx, self.tenant)
-            for step in (lambda tx, r=revision: sweep_terms(tx, self.tenant, r, self.now, self.outside), lambda tx: keep_time(tx, self.now, self.outside, 100)):
-                with self.database.transaction() as tx:
-                    step(tx)
+            with self.database.transaction(self.tenant) as tx:
+                sweep_terms(tx, self.tenant, revision, self.now, self.outside)
+            with self.database.transaction(Duty.TIME) as tx:
+                keep_time(tx, self.now, self.outside, 100)
 
     def next_transition(self) -> int | None:
         """The earliest next transition of all promises."""
@@ -173,7 +175,7 @@ class Plant:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every row of a table, by id."""
-        with self.database.reading() as tx:
+        with self.database.reading(self.tenant) as tx:
             from_table = schema_table(table)
             return [dict(r) for r in tx.execute(select(from_table).order_by(from_table.c.id)).mappings()]
 

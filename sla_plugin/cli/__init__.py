@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from sla_plugin.cli import backups, calendars, connections, exports, history, overrides, people, policies, processes, tickets
+from sla_plugin.cli import backups, calendars, connections, exports, history, overrides, people, policies, processes, tenants, tickets
 from sla_plugin.errors import ConnectorError, SlaPluginError
 from sla_plugin.logs import set_up_logging
 from sla_plugin.settings import Settings
 from sla_plugin.supervisor.up import AlreadyRunning
 
 # Each module has `COMMANDS`, a sequence of click commands. A command that needs settings takes them with `@click.pass_obj`.
-MODULES: Sequence[ModuleType] = (processes, connections, policies, calendars, tickets, overrides, exports, history, people, backups)
+MODULES: Sequence[ModuleType] = (processes, connections, policies, calendars, tickets, overrides, exports, history, people, tenants, backups)
 
 FAILED, ALREADY_RUNNING = 1, 3
 
@@ -44,8 +44,9 @@ def _described(problem: SlaPluginError) -> str:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--tenant", metavar="NAME", help="The tenant that the command works on (else SLA_TENANT, else the only one there is).")
 @click.pass_context
-def main(context: click.Context) -> None:
+def main(context: click.Context, tenant: str | None) -> None:
     """SLA plugin for the helpdesk you already have.
 
     Settings come from environment variables; `sla-plugin settings` lists them.
@@ -53,7 +54,7 @@ def main(context: click.Context) -> None:
     """
     if {"-h", "--help"} & set(sys.argv):
         return  # help must not fail on a wrong setting
-    context.obj = Settings.from_env(os.environ)
+    context.obj = Settings.from_env(os.environ if tenant is None else {**os.environ, "SLA_TENANT": tenant})
     set_up_logging(context.obj.log_level, context.obj.log_format)
 
 

@@ -15,6 +15,7 @@ from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.db import Database, Transaction
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.tenants import tenant_ids
 
 KEY = "the key that opens stored tokens and secrets is not in it: keep secret.key of the data folder, or SLA_SECRET_KEYS, at another place"
@@ -36,7 +37,7 @@ def backup_command(settings: Settings, file: Path) -> None:
     if found != schema.REVISION:
         raise ConfigurationError(f"the database is at revision {found}, newer than this version knows ({schema.REVISION}): back it up with the newer version")
     begun = time.monotonic()
-    with answering(), installation.runtime.database.snapshot() as tx:
+    with answering(), installation.runtime.database.snapshot(Duty.BACKUP) as tx:
         rows = write_backup(tx, file, installation.now())
     facts = {"file": str(file), "revision": schema.REVISION, "rows": rows, "bytes": file.stat().st_size, "seconds": round(time.monotonic() - begun, 2)}
     answer({**facts, "note": KEY})
@@ -56,11 +57,11 @@ def restore_command(settings: Settings, file: Path, as_copy: bool) -> None:
     runtime = runtime_of(settings)
     with answering():
         _prepare(runtime.database, backup)
-        with runtime.database.transaction(wait=30) as tx:
+        with runtime.database.transaction(Duty.BACKUP, wait=30) as tx:
             demand_empty(tx, backup)
             load_backup(tx, backup, as_copy=as_copy)
         schema.upgrade(runtime.database.engine)
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(Duty.BACKUP) as tx:
             unopened = _unopened(tx, runtime.outside)
     facts = {"file": str(file), "taken_at": instant_text(backup.taken_at), "revision": schema.REVISION, "rows": backup.rows}
     answer({**facts, "secrets_not_opened": unopened, **({"note": CLOSED} if unopened else {})})
@@ -68,7 +69,7 @@ def restore_command(settings: Settings, file: Path, as_copy: bool) -> None:
 
 def _prepare(database: Database, backup: Backup) -> None:
     """Make the tables as they were when the backup was taken. Raises ConfigurationError where there are rows, or tables of a later revision."""
-    with database.reading() as tx:
+    with database.reading(Duty.BACKUP) as tx:
         demand_empty(tx, backup)
     found = schema.current(database.engine)
     if found is not None and found > backup.revision:

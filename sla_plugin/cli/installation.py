@@ -16,7 +16,8 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.db import Transaction
-from sla_plugin.store.tenants import the_tenant
+from sla_plugin.store.duties import Duty
+from sla_plugin.store.tenants import list_tenants
 
 
 class Installation:
@@ -43,13 +44,13 @@ class Installation:
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """A writing transaction; a database that does not answer is told in one line."""
-        with answering(), self.runtime.database.transaction() as tx:
+        with answering(), self.runtime.database.transaction(self.tenant) as tx:
             yield tx
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A reading transaction; a database that does not answer is told in one line."""
-        with answering(), self.runtime.database.reading() as tx:
+        with answering(), self.runtime.database.reading(self.tenant) as tx:
             yield tx
 
     def webhook_url(self, public_id: str) -> str:
@@ -82,11 +83,15 @@ def open_installation(settings: Settings) -> Installation:
     runtime = runtime_of(settings)
     with answering():
         schema.demand(runtime.database.engine)
-        with runtime.database.reading() as tx:
-            tenant = the_tenant(tx)
-    if tenant is None:
+        with runtime.database.reading(Duty.TENANTS) as tx:
+            tenants = {name: tenant for tenant, name in list_tenants(tx)}
+    if not tenants:
         raise ConfigurationError("the database is empty: run `sla-plugin migrate` (or start with `make run`) first")
-    return Installation(runtime, tenant)
+    wanted = settings.tenant or (next(iter(tenants)) if len(tenants) == 1 else "")
+    if wanted not in tenants:
+        problem = f"there is no tenant {wanted!r}" if wanted else "which tenant? Name it with `sla-plugin --tenant NAME` or SLA_TENANT"
+        raise ConfigurationError(f"{problem}; there are {', '.join(tenants)}")
+    return Installation(runtime, tenants[wanted])
 
 
 def actor() -> str:

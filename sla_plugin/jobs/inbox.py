@@ -14,6 +14,7 @@ from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.outside import Outside
 from sla_plugin.store.db import Database, Transaction
 from sla_plugin.store.deliveries import Outcome, claim_deliveries, next_tenant, postpone_delivery, settle_deliveries
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.notices import notify_transition
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
     single = 0  # after a failed batch: so many one by one
     while not ending.is_set():
         try:
-            with uncollected(), database.transaction() as tx:
+            with uncollected(), database.transaction(Duty.INBOX) as tx:
                 now = clock()
                 applied = apply_deliveries(tx, now, outside, 1 if single else batch)
                 notify_transition(tx, applied.earliest, now)
@@ -37,7 +38,7 @@ def drain_inbox(database: Database, outside: Outside, clock: Callable[[], int], 
             raise
         except (DBAPIError, SlaPluginError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             if single:
-                with database.transaction() as tx:
+                with database.transaction(Duty.INBOX) as tx:
                     _set_aside(tx, clock(), error)
             else:
                 log.warning("batch failed, one by one now", error=type(error).__name__, where=where(error))
@@ -57,6 +58,7 @@ def _set_aside(tx: Transaction, now: int, error: Exception) -> None:
     tenant = next_tenant(tx, now)
     if tenant is None:
         return
+    tx.narrow(tenant)
     for row in claim_deliveries(tx, tenant, 1, now):
         reason = f"internal error while applying ({type(error).__name__}); kept, replay it after a fix"
         log.error("delivery cannot be applied", trace=row.id, tries=row.tries + 1, error=type(error).__name__, where=where(error))

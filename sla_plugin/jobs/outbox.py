@@ -36,6 +36,7 @@ from sla_plugin.services.send_calls import (
 )
 from sla_plugin.store.connections import Connection, get_connection, overdue_check, paused_connections
 from sla_plugin.store.db import Database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.outbox import CallRow, CommandRow, claim_calls, commands_of, free_leases, lease_holders
 
 log = structlog.get_logger()
@@ -106,10 +107,10 @@ def drain_outbox(
     running: dict[Future[None], CallRow] = {}
     most = max(threads - 1, 1)
     holder = this_holder()
-    with database.reading() as tx:
+    with database.reading(Duty.OUTBOX) as tx:
         dead = dead_holders(list(lease_holders(tx)))
     if dead:
-        with database.transaction() as tx:
+        with database.transaction(Duty.OUTBOX) as tx:
             free_leases(tx, dead)
     pool = ThreadPoolExecutor(threads, thread_name_prefix=THREADS)
     try:
@@ -135,7 +136,7 @@ def drain_outbox(
 
 def _give_back(database: Database, clock: Callable[[], int], calls: Sequence[CallRow]) -> None:
     """End our leases of calls that do not come back in time; whatever their threads still learn no longer counts."""
-    with database.transaction() as tx:
+    with database.transaction(Duty.OUTBOX) as tx:
         for call in calls:
             leave(tx, call.tenant_id, call.id, call.lease, clock(), "the process that sent it ended before the answer")
     log.warning("calls given back unfinished", calls=[call.id for call in calls])
@@ -144,7 +145,7 @@ def _give_back(database: Database, clock: Callable[[], int], calls: Sequence[Cal
 def _claim(database: Database, clock: Callable[[], int], holder: str, free: int, under_way: list[int], most: int) -> list[CallRow]:
     """Claim calls for `free` threads; a connection has at most `most` calls under way."""
     claimed: list[CallRow] = []
-    with database.transaction() as tx:
+    with database.transaction(Duty.OUTBOX) as tx:
         now = clock()
         for left in list(_LEFT):
             leave(tx, *left, now, "the last try broke off on our side")
@@ -178,14 +179,14 @@ def _send(database: Database, outside: Outside, clock: Callable[[], int], call: 
 
 def recheck_credentials(database: Database, outside: Outside, clock: Callable[[], int]) -> None:
     """Prove one connection's credentials again if that is due; here because this process may wait for vendors."""
-    with database.reading() as tx:
+    with database.reading(Duty.CREDENTIALS) as tx:
         if overdue_check(tx, clock() - EVERY) is None:
             return
-    with database.transaction() as tx:
+    with database.transaction(Duty.CREDENTIALS) as tx:
         connection = claim_check(tx, clock())
     if connection is not None:
         facts = prove_again(connection, outside)
-        with database.transaction() as tx:
+        with database.transaction(connection.tenant_id) as tx:
             note_check(tx, connection, facts, clock())
         if facts.problems:
             log.warning("credentials not proved", connection=connection.name, problems=len(facts.problems))
@@ -193,7 +194,7 @@ def recheck_credentials(database: Database, outside: Outside, clock: Callable[[]
 
 def send_call(database: Database, outside: Outside, clock: Callable[[], int], call: CallRow) -> None:
     """Try one claimed call: read or look whether it landed, freeze, send, settle."""
-    with database.reading() as tx:
+    with database.reading(call.tenant_id) as tx:
         connection = get_connection(tx, call.tenant_id, call.connection_id)
         rows = commands_of(tx, call.tenant_id, call.id)
         if connection is None:
@@ -201,18 +202,18 @@ def send_call(database: Database, outside: Outside, clock: Callable[[], int], ca
         connector = outside.connector(connection.connector)
         wait = budget_wait(tx, call, connector.limits, clock())
     if wait:
-        with database.transaction() as tx:
+        with database.transaction(call.tenant_id) as tx:
             postpone(tx, call.tenant_id, call.id, call.lease, clock() + wait)
         return
     http = Traced(outside.http, trace_of(call))
     try:
         answer = _try(database, outside, clock, call, connection, connector, outside.account(connection), http, rows)
     except WriteConflict:
-        with database.transaction() as tx:
+        with database.transaction(call.tenant_id) as tx:
             settle_conflict(tx, call, connection, clock(), outside)
     except TemporaryFailure as error:
         log.info("write-back postponed", connection=connection.name, ticket=call.external_id, call=call.id, status=error.status, reason=said(error))
-        with database.transaction() as tx:
+        with database.transaction(call.tenant_id) as tx:
             settle_temporary(tx, call, connection, error, clock(), random.random())  # noqa: S311 - spreads retries, guards nothing
     except (ConnectorError, ConfigurationError) as error:
         failure = (
@@ -221,11 +222,11 @@ def send_call(database: Database, outside: Outside, clock: Callable[[], int], ca
             else PermanentFailure(str(error), connector=connector.name, connection=connection.name, operation="write")
         )
         log.warning("write-back failed", connection=connection.name, ticket=call.external_id, call=call.id, status=failure.status, reason=said(error))
-        with database.transaction() as tx:
+        with database.transaction(call.tenant_id) as tx:
             settle_permanent(tx, call, connection, failure, clock(), outside)
     else:
         if answer is not None:
-            with database.transaction() as tx:
+            with database.transaction(call.tenant_id) as tx:
                 settle_sent(tx, call, connection, answer, clock(), outside)
             log.info("written to helpdesk", connection=connection.name, ticket=call.external_id, call=call.id, audit=answer.audit_id)
 
@@ -252,11 +253,11 @@ def _try(
         snapshot = connector.read(call.external_id, account, http)
         _, commands, overtaken = carry(rows, snapshot, account.words)
         if snapshot is not None and (at := safe_at(commands, snapshot, clock())) is not None:
-            with database.transaction() as tx:
+            with database.transaction(call.tenant_id) as tx:
                 postpone(tx, call.tenant_id, call.id, call.lease, at)
             return None
         frozen = connector.prepare(call.external_id, commands, snapshot, call.marker, account) if commands else {}
-    with database.transaction() as tx:
+    with database.transaction(call.tenant_id) as tx:
         if not freeze(tx, call, connection, frozen, commands, overtaken, clock(), outside):
             return None
     if clock() > call.leased_until - LEASE // 2:

@@ -15,6 +15,7 @@ from sla_plugin.services.recheck_credentials import EVERY
 from sla_plugin.store.connections import overdue_check
 from sla_plugin.store.db import Database
 from sla_plugin.store.deliveries import forget_bodies, next_tenant
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
 from sla_plugin.store.tenants import book_revision, tenant_ids
@@ -61,7 +62,7 @@ class Timekeeper:
         self.keep(stop)
         if self.rounds():
             return  # more of a sweep is to be done, but time comes first
-        with self.database.reading() as tx:
+        with self.database.reading(Duty.TIME) as tx:
             earliest, call = earliest_transition(tx), next_call_at(tx)
         now = self.clock()
         until = min(earliest if earliest is not None else now + LOOK, now + LOOK)
@@ -74,7 +75,7 @@ class Timekeeper:
         """Work off what is due, in slices."""
         total = 0
         while not stop.is_set():
-            with self.database.reading() as tx:
+            with self.database.reading(Duty.TIME) as tx:
                 earliest = earliest_transition(tx)
             now = self.clock()
             if earliest is None or earliest > now:
@@ -93,17 +94,17 @@ class Timekeeper:
     def _slice(self) -> int:
         """Keep a slice; where one promise cannot be evaluated, the others of the slice one by one, and that one later."""
         try:
-            with self.database.transaction() as tx:
+            with self.database.transaction(Duty.TIME) as tx:
                 return keep_time(tx, self.clock(), self.outside, self._share(SLICE))
         except FAULTS as error:
             log.error("time cannot be kept for a slice", error=type(error).__name__, where=where(error))
         done = 0
         for _ in range(self._share(SLICE)):
             try:
-                with self.database.transaction() as tx:
+                with self.database.transaction(Duty.TIME) as tx:
                     kept = keep_time(tx, self.clock(), self.outside, 1)
             except FAULTS as error:
-                with self.database.transaction() as tx:
+                with self.database.transaction(Duty.TIME) as tx:
                     kept = set_aside(tx, self.clock(), LATER)
                 log.error("a promise cannot be evaluated; set aside for a minute", promise=kept, error=type(error).__name__, where=where(error))
             if not kept:
@@ -120,7 +121,7 @@ class Timekeeper:
         if now - self._rounds_at < ROUNDS:
             return False
         self._rounds_at = now
-        with self.database.reading() as tx:
+        with self.database.reading(Duty.TIME) as tx:
             inbox = next_tenant(tx, now) is not None
             due = next_call_at(tx)
             depth = outbox_depth(tx)
@@ -131,12 +132,12 @@ class Timekeeper:
         if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved:
             self.outside.queue.wake_outbox()
         if now - self._forgot_at > FORGET:
-            with self.database.transaction() as tx:
+            with self.database.transaction(Duty.RETENTION) as tx:
                 if forget_bodies(tx, now - self._raw, 1000) < 1000:
                     self._forgot_at = now
         for tenant, revision in revisions.items():
             if self._swept.get(tenant) != revision:
-                with self.database.transaction() as tx:
+                with self.database.transaction(tenant) as tx:
                     if not sweep_terms(tx, tenant, revision, self.clock(), self.outside, self._share(CHUNK)):
                         self._swept[tenant] = revision
                 self._rounds_at = 0

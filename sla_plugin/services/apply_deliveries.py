@@ -35,6 +35,7 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     tenant = next_tenant(tx, now)
     if tenant is None:
         return Applied(0)
+    tx.narrow(tenant)
     claimed = claim_deliveries(tx, tenant, limit, now)
     if not claimed:
         return Applied(0)
@@ -60,7 +61,7 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     _bind(tx, tenant, unique)
     mark_echoes(tx, tenant, unique, connections, outside)
     # by key, as every worker: two that are told the same events in another order would wait for each other
-    fresh = insert_events(tx, sorted(unique, key=lambda r: (r["connection_id"], r["event_key"])))
+    fresh = insert_events(tx, tenant, sorted(unique, key=lambda r: (r["connection_id"], r["event_key"])))
     causes: dict[int, dict[str, int]] = {}
     ended: set[int] = set()
     for row in unique:

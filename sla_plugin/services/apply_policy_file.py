@@ -217,5 +217,9 @@ def apply_policy_file(tx: Transaction, tenant: int, file: PolicyFile, now: int, 
         add_calendar_version(tx, tenant, name, file.calendars[name], since, revision, actor)
     for name in change.policies:
         add_policy_version(tx, tenant, name, file.policies[name], since, revision, actor)
-    append_audit(tx, tenant, now, actor, "policies changed", {"revision": revision, "calendars": dict(change.calendars), "policies": dict(change.policies)})
+    kinds = (("calendars", stored.calendars, change.calendars), ("policies", stored.policies, change.policies))
+    was = {kind: {name: known[name][1] if name in known else None for name in changed} for kind, known, changed in kinds}
+    now_is = {"calendars": {name: file.calendars[name] for name in change.calendars}, "policies": {name: file.policies[name] for name in change.policies}}
+    told = {"revision": revision, "calendars": dict(change.calendars), "policies": dict(change.policies), "before": was, "after": now_is}
+    append_audit(tx, tenant, now, actor, "policies changed", told)
     return Change(change.calendars, change.policies, change.unchanged, change.warnings, revision)

@@ -135,6 +135,7 @@ def store_connection(tx: Transaction, tenant: int, draft: Draft, facts: AccountF
     # what can be told without telling a secret
     told = {name: value for name, value in values.items() if not name.startswith("sealed_")}
     told |= {word: "replaced" for word in ("token", "secrets") if f"sealed_{word}" in values}
+    before = None if known is None else {name: getattr(known, name) for name in told if name in values}
     if known is None:
         if find_by_name(tx, tenant, form.name) is not None:
             raise ConfigurationError(f"somebody else made a connection {form.name!r} meanwhile: choose another name")
@@ -146,7 +147,7 @@ def store_connection(tx: Transaction, tenant: int, draft: Draft, facts: AccountF
         if not change_connection(tx, tenant, known.id, known.version, values):
             raise ConfigurationError(f"somebody else changed the connection {form.name!r} meanwhile: look at it and try again")
     what = "connection made" if known is None else "connection changed"
-    append_audit(tx, tenant, now, actor, what, {"connection": form.name, "connector": form.connector, **told})
+    append_audit(tx, tenant, now, actor, what, {"connection": form.name, "connector": form.connector, "before": before, "after": told})
 
     def now_in(name: str) -> Any:
         return values[name] if name in values else getattr(known, name, None)

@@ -202,13 +202,13 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
         if len(history.facts) > LONG and (kept := checkpoint_row(tenant, promise.id, history, ground, as_of)) is not None:
             checkpoints.append(kept)
 
-    write_checkpoints(tx, checkpoints)
-    write_clocks(tx, batch.clocks)
+    write_checkpoints(tx, tenant, checkpoints)
+    write_clocks(tx, tenant, batch.clocks)
     delete_clocks(tx, tenant, batch.vanished)
     write_tickets(tx, tenant, batch.tickets)
     write_promises(tx, tenant, batch.moved, batch.chosen, batch.begun)
     records, corrections = judge_cycles(tx, tenant, batch.judged, batch.finished, now, causes, batch.frozen)
-    fresh = insert_alerts(tx, batch.alerts)
+    fresh = insert_alerts(tx, tenant, batch.alerts)
     tell_alerts(tx, tenant, fresh, {promise: ticket.external_id for promise, ticket in tickets.items()})
     commands: list[dict[str, Any]] = []
     for promise_id, metric, cycle, level in sorted(fresh):
@@ -219,7 +219,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
             connection = connections[promise.connection_id]
             capabilities = outside.connector(connection.connector).capabilities
             commands += plan_breach(tenant, connection, words[connection.id], capabilities, tickets[promise_id], verdict, clock, now)
-    made = insert_commands(tx, commands)
+    made = insert_commands(tx, tenant, commands)
     if any(c["state"] == "pending" for c in commands):
         tx.after_commit(outside.queue.wake_outbox)
     return Written(

@@ -58,8 +58,8 @@ def judge_cycles(
                     "made_at": now,
                 }
             )
-    insert_records(tx, records)
-    insert_corrections(tx, corrections)
+    insert_records(tx, tenant, records)
+    insert_corrections(tx, tenant, corrections)
     return records, corrections
 
 

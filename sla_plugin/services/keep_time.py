@@ -32,6 +32,7 @@ def keep_time(tx: Transaction, now: int, outside: Outside, limit: int) -> int:
     if not ready:
         return 0
     tenant = ready[0].tenant_id
+    tx.narrow(tenant)
     written = evaluate_promises(tx, tenant, ready, now, outside, {})
     changes = written.changes()
     if changes:
@@ -42,6 +43,7 @@ def keep_time(tx: Transaction, now: int, outside: Outside, limit: int) -> int:
 def set_aside(tx: Transaction, now: int, later: int) -> int:
     """The promise that is due first cannot be evaluated: look at it again `later` microseconds from now. Returns its id, 0 if none is due."""
     for promise in claim_due(tx, now, 1, watermarks(tx, now - GRACE)):
+        tx.narrow(promise.tenant_id)
         postpone_promise(tx, promise.tenant_id, promise.id, now + later)
         return promise.id
     return 0

@@ -84,7 +84,7 @@ class Hand:
         event = Event(self.key, stored, self.ticket.external_id, self.now, actor_id=self.actor[:200], values=told)
         row = event_row(self.tenant, self.promise.connection_id, None, self.now, event)
         row["promise_id"], row["ticket_id"] = self.promise.id, self.ticket.id
-        if not insert_events(self.tx, [row]):
+        if not insert_events(self.tx, self.tenant, [row]):
             return Override(event.key, refused)
         changes: dict[str, Any] = {"ticket": self.ticket.external_id, "event": event.key, **told}
         if not refused:

@@ -35,7 +35,7 @@ def request_escalation(tx: Transaction, tenant: int, ticket: Ticket, reason: str
     event = Event(key=f"escalation:{new_id()}", kind="escalation.requested", ticket=ticket.external_id, at=now, actor_id=str(actor.person), actor_role=role)
     row = event_row(tenant, ticket.connection_id, None, now, event)
     row.update(ticket_id=ticket.id, promise_id=ticket.promise_id, data={"reason": reason})
-    insert_events(tx, [row])
+    insert_events(tx, tenant, [row])
     alert = {
         "tenant_id": tenant,
         "id": new_id(),
@@ -49,6 +49,6 @@ def request_escalation(tx: Transaction, tenant: int, ticket: Ticket, reason: str
         "due_at": now,
         "raised_at": now,
     }
-    insert_alerts(tx, [alert])
+    insert_alerts(tx, tenant, [alert])
     append_audit(tx, tenant, now, actor.name, "escalation requested", {"ticket": ticket.external_id, "number": number, "letters": len(reason)})
     return number

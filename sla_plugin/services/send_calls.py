@@ -193,7 +193,7 @@ def _own_write(tx: Transaction, call: CallRow, connection: Connection, commands:
     event = Event(key=f"own:{call.id}", kind="own.write", ticket=call.external_id, at=now, actor_role="system", values=values)
     row = event_row(call.tenant_id, connection.id, None, now, event, own=True)
     row["ticket_id"], row["promise_id"] = call.ticket_id, call.promise_id
-    insert_events(tx, [row])
+    insert_events(tx, call.tenant_id, [row])
     evaluate_promises(
         tx, call.tenant_id, lock_promises(tx, call.tenant_id, [call.promise_id]), now, outside, {call.promise_id: {event.key: row["occurred_at"]}}
     )

@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Index, String, Table, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sla_plugin.store.bulk import insert_rows
+from sla_plugin.store.bulk import insert_rows, of_tenant
 from sla_plugin.store.db import Base, TenantRow, Transaction
 
 
@@ -31,10 +31,16 @@ class Alert(TenantRow, Base):
     note: Mapped[str | None]
 
 
-def insert_alerts(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, str, int, str]]:
+def insert_alerts(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, str, int, str]]:
     """Insert alerts; returns (promise, metric, cycle, level) of the new ones."""
     key = ("promise_id", "metric", "cycle", "level")
-    return {(p, m, c, level) for p, m, c, level in insert_rows(tx, cast(Table, Alert.__table__), rows, known=("tenant_id", *key), returning=key)}
+    fresh = insert_rows(tx, cast(Table, Alert.__table__), of_tenant(tenant, rows), known=("tenant_id", *key), returning=key)
+    return {(p, m, c, level) for p, m, c, level in fresh}
+
+
+def get_alert(tx: Transaction, tenant: int, alert: int) -> Alert | None:
+    """One alert."""
+    return tx.get(Alert, (tenant, alert))
 
 
 def alerts_since(tx: Transaction, tenant: int, since: int, most: int) -> Sequence[Any]:

@@ -48,6 +48,12 @@ def chain_digest(previous: str, number: int, at: int, actor: str, what: str, dig
     return hashlib.sha256(f"{previous}|{number}|{at}|{actor}|{what}|{digest}".encode()).hexdigest()
 
 
+def audit_head(tx: Transaction, tenant: int) -> tuple[int, str]:
+    """(number, chain) of the last entry; (0, "") before the first."""
+    row = tx.execute(select(AuditHead.number, AuditHead.chain).where(AuditHead.tenant_id == tenant)).first()
+    return (row.number, row.chain) if row is not None else (0, "")
+
+
 def append_audit(tx: Transaction, tenant: int, now: int, actor: str, what: str, changes: Mapping[str, Any]) -> None:
     """Append one entry; writers of one tenant queue here, so call it last in a transaction."""
     head = select(AuditHead.number, AuditHead.chain).where(AuditHead.tenant_id == tenant)

@@ -24,6 +24,14 @@ def among(tx: Transaction, column: Any, values: Collection[Any]) -> ColumnElemen
     return cast(ColumnElement[bool], column == any_(bindparam(None, list(values), ARRAY(column.type), unique=True)))
 
 
+def of_tenant(tenant: int, rows: Rows) -> Rows:
+    """The rows, all of which must be the tenant's (SQLite has nobody else who looks). Raises ValueError for one that is not."""
+    for row in rows:
+        if row["tenant_id"] != tenant:
+            raise ValueError(f"a row of tenant {row['tenant_id']} among those of {tenant}")
+    return rows
+
+
 def insert_rows(tx: Transaction, table: Table, rows: Rows, *, known: Sequence[str] = (), returning: Sequence[str] = ()) -> list[tuple[Any, ...]]:
     """Insert rows that all have the same keys; one whose `known` columns exist already is passed over. Returns `returning` of the inserted ones."""
     if not rows:

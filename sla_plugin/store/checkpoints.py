@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import String, Table, Text, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sla_plugin.store.bulk import among, upsert_rows
+from sla_plugin.store.bulk import among, of_tenant, upsert_rows
 from sla_plugin.store.db import Base, Transaction
 
 
@@ -36,9 +36,9 @@ def read_checkpoints(tx: Transaction, tenant: int, promises: Collection[int]) ->
     return tx.execute(select(*columns).where(CHECKPOINTS.c.tenant_id == tenant, among(tx, CHECKPOINTS.c.promise_id, promises))).all()
 
 
-def write_checkpoints(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_checkpoints(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert or replace checkpoints by promise."""
-    upsert_rows(tx, CHECKPOINTS, rows, key=("tenant_id", "promise_id"), change=("at", "count", "fits", "data"))
+    upsert_rows(tx, CHECKPOINTS, of_tenant(tenant, rows), key=("tenant_id", "promise_id"), change=("at", "count", "fits", "data"))
 
 
 def drop_checkpoints(tx: Transaction, tenant: int, promises: Collection[int]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Index, String, Table, UniqueConstraint, delete, insert, select, true, union_all
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sla_plugin.store.bulk import among, insert_rows, upsert_rows
+from sla_plugin.store.bulk import among, insert_rows, of_tenant, upsert_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 
 
@@ -151,9 +151,9 @@ def read_open_clocks(tx: Transaction, tenant: int, promises: Collection[int]) ->
     return tx.execute(select(*columns).where(CLOCKS.c.tenant_id == tenant, CLOCKS.c.promise_id.in_(list(promises)), CLOCKS.c.open.is_(True))).all()
 
 
-def write_clocks(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_clocks(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert or replace clocks by (promise, metric, cycle)."""
-    upsert_rows(tx, CLOCKS, rows, key=_CLOCK_KEY, change=_CLOCK_CHANGES)
+    upsert_rows(tx, CLOCKS, of_tenant(tenant, rows), key=_CLOCK_KEY, change=_CLOCK_CHANGES)
 
 
 def delete_clocks(tx: Transaction, tenant: int, ids: Collection[int]) -> None:
@@ -170,15 +170,15 @@ def read_records(tx: Transaction, tenant: int, promises: Collection[int], frozen
     return _cycles(tx, RECORDS, _NET, tenant, promises, frozen)
 
 
-def insert_records(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_records(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert records; one that exists already stays as it is."""
-    insert_rows(tx, RECORDS, rows, known=_CLOCK_KEY)
+    insert_rows(tx, RECORDS, of_tenant(tenant, rows), known=_CLOCK_KEY)
 
 
-def insert_corrections(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_corrections(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert corrections, numbered per record under the promise's lock."""
     if rows:
-        tx.connection().execute(insert(Correction), list(rows))
+        tx.connection().execute(insert(Correction), list(of_tenant(tenant, rows)))
 
 
 def latest_corrections(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, tuple[int, str]]:

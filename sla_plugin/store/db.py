@@ -22,7 +22,16 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.store.duties import Duty, Scope
 
+# Two roles that own nothing; the login acts as them where it may (isolation.py). The first sees one tenant, the second every one.
+APP_ROLE, DUTY_ROLE = "sla_plugin_app", "sla_plugin_duty"
+# takes the role of one tenant where the login is a member of both, and this database has granted them its tables
+TAKE_ROLE = f"""
+SELECT set_config('role', a.rolname, false) FROM pg_roles a, pg_roles d
+WHERE a.rolname = '{APP_ROLE}' AND d.rolname = '{DUTY_ROLE}' AND pg_has_role(session_user, a.oid, 'MEMBER') AND pg_has_role(session_user, d.oid, 'MEMBER')
+AND has_table_privilege(a.oid, to_regclass('tenant'), 'SELECT') AND has_table_privilege(d.oid, to_regclass('tenant'), 'SELECT')
+"""  # noqa: S608 - names of ours
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -50,11 +59,23 @@ db = SQLAlchemy()  # engine and its options only; models are on our own Base
 
 
 class Transaction(Session):
-    """One database transaction. `after_commit(f)` runs f once the commit is durable, never after a rollback."""
+    """One database transaction, of one tenant unless a duty reaches across. `after_commit(f)` runs f once the commit is durable, never after a rollback."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, scope: Scope) -> None:
         super().__init__(engine, expire_on_commit=False, autoflush=False)
+        self.scope = scope
         self._after: list[Callable[[], None]] = []
+
+    def narrow(self, tenant: int) -> None:
+        """A duty has found whose turn it is: from here on the transaction is that tenant's. Raises ValueError if it is another tenant's already."""
+        if self.scope == tenant:
+            return
+        if not isinstance(self.scope, Duty):
+            raise ValueError(f"a transaction of tenant {self.scope} cannot become one of {tenant}")
+        self.scope = tenant
+        if self.connection().info.get("guarded"):
+            sql = "SELECT set_config('role', %s, true), set_config('app.tenant', %s, true)"
+            self.connection().exec_driver_sql(sql, (APP_ROLE, str(tenant)))
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run `effect` after the commit (wakes, never truth)."""
@@ -120,12 +141,12 @@ class Database:
         self.turn = turn
 
     @contextmanager
-    def transaction(self, wait: float = 5.0) -> Iterator[Transaction]:
-        """A writing transaction: committed at the end, rolled back on any error. `wait`: seconds for the write turn (SQLite)."""
+    def transaction(self, scope: Scope, wait: float = 5.0) -> Iterator[Transaction]:
+        """A writing transaction of a tenant (or of a duty): committed at the end, rolled back on any error. `wait`: seconds for the write turn (SQLite)."""
         with self._turn(wait):
-            session = Transaction(self.engine)
+            session = Transaction(self.engine, scope)
             try:
-                session.connection(execution_options={"begin": "BEGIN IMMEDIATE"})
+                session.connection(execution_options={"begin": "BEGIN" if self.turn is None else "BEGIN IMMEDIATE", "scope": scope})
                 yield session
                 session.commit()
             except BaseException:
@@ -137,21 +158,23 @@ class Database:
             effect()
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """A reading transaction; anything written in it is rolled back."""
-        session = Transaction(self.engine)
+    def reading(self, scope: Scope) -> Iterator[Transaction]:
+        """A reading transaction of a tenant (or of a duty); anything written in it is rolled back."""
+        session = Transaction(self.engine, scope)
         try:
+            session.connection(execution_options={"begin": "BEGIN", "scope": scope})
             yield session
         finally:
             session.close()  # ends the transaction; what was read stays readable
 
     @contextmanager
-    def snapshot(self) -> Iterator[Transaction]:
+    def snapshot(self, scope: Scope) -> Iterator[Transaction]:
         """A reading transaction in which every statement sees the database as it stood at the first one, however long it lasts."""
-        session = Transaction(self.engine)
+        session = Transaction(self.engine, scope)
         try:
-            if self.turn is None:  # SQLite's reading transactions are like that anyway
-                session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+            # SQLite's reading transactions are like that anyway
+            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" if self.turn is None else "BEGIN"
+            session.connection(execution_options={"begin": begin, "scope": scope})
             yield session
         finally:
             session.close()
@@ -177,17 +200,19 @@ class Database:
 class Statements:
     """For writes of a single statement, by one thread: on Postgres a kept connection on which every statement commits itself, on SQLite a transaction.
 
-    One round trip instead of four (is it alive, BEGIN, the statement, COMMIT); the commit is synchronous all the same.
+    One round trip instead of four (is it alive, BEGIN, the statement, COMMIT); the commit is synchronous all the same. Whose statements they are is said once,
+    when the connection is opened.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, scope: Scope) -> None:
         self._database = database
+        self._scope = scope
         self._kept: Transaction | None = None
 
     def run(self, write: Callable[[Transaction], _T]) -> _T:
         """What `write` returns. It must stand being called twice: a kept connection that broke is replaced once, which a restart of the server needs."""
         if self._database.turn is not None:
-            with self._database.transaction() as tx:
+            with self._database.transaction(self._scope) as tx:
                 return write(tx)
         was_kept = self._kept is not None
         try:
@@ -198,16 +223,16 @@ class Statements:
             return self._on_kept(write)
 
     def close(self) -> None:
-        """Give the kept connection back."""
+        """Close the kept connection; the pool does not get one back that acts for somebody."""
         kept, self._kept = self._kept, None
         if kept is not None:
-            kept.close()
+            kept.invalidate()
 
     def _on_kept(self, write: Callable[[Transaction], _T]) -> _T:
         try:
             if self._kept is None:
-                self._kept = Transaction(self._database.engine)
-                self._kept.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+                self._kept = Transaction(self._database.engine, self._scope)
+                self._kept.connection(execution_options={"isolation_level": "AUTOCOMMIT", "scope": self._scope})
             return write(self._kept)
         except BaseException:
             self.close()
@@ -237,10 +262,10 @@ def engine_options(url: str) -> dict[str, Any]:
 
 
 def prepare_engine(engine: Engine) -> Engine:
-    """Set what every connection needs; returns the engine."""
+    """Set what every connection needs; returns the engine. Drivers begin nothing by themselves: `on_begin` says how a transaction begins."""
     if engine.dialect.name == "sqlite":
 
-        def on_connect(connection: Any, _record: Any) -> None:
+        def on_connect(connection: Any, record: Any) -> None:
             connection.isolation_level = None  # the driver's own BEGIN comes too late: on_begin says it
             cursor = connection.cursor()
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
@@ -250,9 +275,43 @@ def prepare_engine(engine: Engine) -> Engine:
         def on_begin(connection: Any) -> None:
             connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
-        event.listen(engine, "connect", on_connect)
-        event.listen(engine, "begin", on_begin)
+    else:
+
+        def on_connect(connection: Any, record: Any) -> None:
+            connection.autocommit = True
+            record.info["guarded"] = connection.execute(TAKE_ROLE, prepare=False).fetchone() is not None
+
+        def on_begin(connection: Any) -> None:
+            options = connection.get_execution_options()
+            # where every statement commits itself nothing begins, and what is said holds for the connection
+            begin = "" if options.get("isolation_level") == "AUTOCOMMIT" else options.get("begin", "BEGIN")
+            words = _begin(begin, options.get("scope"), connection.info["guarded"])
+            if not words:
+                return
+            driver = connection.connection.driver_connection
+            # two statements in one message cannot be prepared, which the driver would try at the fifth time
+            threshold, driver.prepare_threshold = driver.prepare_threshold, None
+            try:
+                connection.exec_driver_sql(words)
+            finally:
+                driver.prepare_threshold = threshold
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
     return engine
+
+
+def _begin(begin: str, scope: Scope | None, guarded: bool) -> str:
+    """How a transaction on Postgres begins: it says whose it is, in the same round trip. Nobody's sees no rows. `begin` empty: said once, to a connection."""
+    if scope is None:
+        return begin
+    if not guarded:  # the owner's words, so that a process goes on when somebody else brings the policies about
+        words = "app.tenant = 'all'"
+    elif isinstance(scope, Duty):
+        words = f"ROLE {DUTY_ROLE}"
+    else:
+        words = f"app.tenant = '{int(scope)}'"
+    return f"{begin}; SET LOCAL {words}" if begin else f"SET {words}"
 
 
 def open_database(url: str, data_dir: Path) -> Database:

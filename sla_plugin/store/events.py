@@ -10,7 +10,7 @@ from sqlalchemy import cast as cast_type
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.engine.events import Event
-from sla_plugin.store.bulk import among, insert_rows
+from sla_plugin.store.bulk import among, insert_rows, of_tenant
 from sla_plugin.store.checkpoints import drop_checkpoints
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
@@ -84,9 +84,10 @@ def event_row(tenant: int, connection: int, delivery: int | None, received_at: i
     }
 
 
-def insert_events(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, str]]:
+def insert_events(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, str]]:
     """Insert events; those whose key is known change nothing. Returns (connection, key) of the new ones."""
-    return {(c, k) for c, k in insert_rows(tx, EVENTS, rows, known=("tenant_id", "connection_id", "event_key"), returning=("connection_id", "event_key"))}
+    key = ("connection_id", "event_key")
+    return {(c, k) for c, k in insert_rows(tx, EVENTS, of_tenant(tenant, rows), known=("tenant_id", *key), returning=key)}
 
 
 class PastEvent(NamedTuple):

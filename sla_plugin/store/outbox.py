@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Index, String, Table, UniqueConstraint, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sla_plugin.store.bulk import insert_rows
+from sla_plugin.store.bulk import insert_rows, of_tenant
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -75,9 +75,9 @@ class CallRow(TenantRow, Base):
     trace: Mapped[int | None]  # the delivery that we last heard of the ticket when the call was made; what logs and the helpdesk's own logs are searched for
 
 
-def insert_commands(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> int:
+def insert_commands(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert commands; a known key changes nothing. Returns how many are new."""
-    return len(insert_rows(tx, cast(Table, CommandRow.__table__), rows, known=("tenant_id", "key"), returning=("id",)))
+    return len(insert_rows(tx, cast(Table, CommandRow.__table__), of_tenant(tenant, rows), known=("tenant_id", "key"), returning=("id",)))
 
 
 def tickets_with_pending(tx: Transaction, limit: int) -> Sequence[Any]:

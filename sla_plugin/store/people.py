@@ -1,5 +1,8 @@
 """People who sign in."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import Index, String, UniqueConstraint, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -8,7 +11,7 @@ from sla_plugin.store.ids import new_id
 
 
 class Person(TenantRow, Base):
-    """A person; `stamp` changes with the password and ends every session begun before."""
+    """A person of one tenant."""
 
     __tablename__ = "person"
     __table_args__ = (
@@ -20,9 +23,6 @@ class Person(TenantRow, Base):
     role: Mapped[str] = mapped_column(String(10))
     password_hash: Mapped[str] = mapped_column(String(300))
     one_time: Mapped[bool] = mapped_column(default=False)  # must be replaced at the first sign-in
-    stamp: Mapped[int]
-    failures: Mapped[int] = mapped_column(default=0)
-    locked_until: Mapped[int | None]
     created_at: Mapped[int]
     disabled_at: Mapped[int | None]
 
@@ -39,17 +39,20 @@ def add_person(tx: Transaction, tenant: int, email: str, name: str, role: str, p
             role=role,
             password_hash=password_hash,
             one_time=one_time,
-            stamp=new_id(),
-            failures=0,
             created_at=now,
         )
     )
     return person
 
 
-def find_person(tx: Transaction, email: str) -> Person | None:
-    """The person who signs in as `email`; one of the three doors that discover the tenant."""
-    return tx.scalar(select(Person).where(Person.email == email.lower()))
+def people_named(tx: Transaction, email: str) -> Sequence[Person]:
+    """Everybody who signs in as `email`, one a tenant; one of the three doors that discover the tenant."""
+    return tx.scalars(select(Person).where(Person.email == email.lower(), Person.disabled_at.is_(None)).order_by(Person.tenant_id)).all()
+
+
+def find_person(tx: Transaction, tenant: int, email: str) -> Person | None:
+    """The person of a tenant who signs in as `email`."""
+    return tx.scalar(select(Person).where(Person.tenant_id == tenant, Person.email == email.lower()))
 
 
 def get_person(tx: Transaction, tenant: int, person: int) -> Person | None:
@@ -58,14 +61,21 @@ def get_person(tx: Transaction, tenant: int, person: int) -> Person | None:
 
 
 def set_password(tx: Transaction, tenant: int, person: int, password_hash: str, *, one_time: bool) -> None:
-    """Replace a password; every session begun before ends."""
-    tx.execute(
-        update(Person)
-        .where(Person.tenant_id == tenant, Person.id == person)
-        .values(password_hash=password_hash, one_time=one_time, stamp=new_id(), failures=0, locked_until=None)
-    )
+    """Replace a password."""
+    tx.execute(update(Person).where(Person.tenant_id == tenant, Person.id == person).values(password_hash=password_hash, one_time=one_time))
 
 
-def note_sign_in(tx: Transaction, tenant: int, person: int, failures: int, locked_until: int | None) -> None:
-    """Record the run of failed sign-ins and the lock."""
-    tx.execute(update(Person).where(Person.tenant_id == tenant, Person.id == person).values(failures=failures, locked_until=locked_until))
+def change_person(tx: Transaction, tenant: int, person: int, **values: Any) -> None:
+    """Set columns of a person."""
+    tx.execute(update(Person).where(Person.tenant_id == tenant, Person.id == person).values(**values))
+
+
+def list_people(tx: Transaction, tenant: int) -> Sequence[Person]:
+    """Everybody of a tenant by name; the disabled last."""
+    return tx.scalars(select(Person).where(Person.tenant_id == tenant).order_by(Person.disabled_at.is_not(None), Person.name, Person.id)).all()
+
+
+def lock_admins(tx: Transaction, tenant: int) -> list[int]:
+    """The admins who may sign in, locked in id order."""
+    query = select(Person.id).where(Person.tenant_id == tenant, Person.role == "admin", Person.disabled_at.is_(None)).order_by(Person.id)
+    return list(tx.scalars(query.with_for_update() if tx.is_postgres else query))

@@ -21,6 +21,7 @@ from sla_plugin.store import (
     checkpoints,
     clocks,
     connections,
+    credentials,
     deliveries,
     entities,
     events,
@@ -32,9 +33,26 @@ from sla_plugin.store import (
     tickets,
 )
 from sla_plugin.store.db import Base
+from sla_plugin.store.isolation import act_as_owner, enforce, isolation
 
 log = structlog.get_logger()
-TABLES = (alerts, audit, checkpoints, clocks, connections, deliveries, entities, events, outbox, people, policies, requesters, tenants, tickets)
+TABLES = (
+    alerts,
+    audit,
+    checkpoints,
+    clocks,
+    connections,
+    credentials,
+    deliveries,
+    entities,
+    events,
+    outbox,
+    people,
+    policies,
+    requesters,
+    tenants,
+    tickets,
+)
 METADATA: MetaData = Base.metadata
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -66,23 +84,28 @@ def _current(connection: Connection) -> str | None:
 
 
 def upgrade(engine: Engine, to: str | None = None, migrations: Path = MIGRATIONS, *, patience: float = PATIENCE) -> bool:
-    """Bring the database to the revision `to`, the newest unless given; False if it was there already, or is newer. Others may read and write meanwhile.
+    """Bring the database to the revision `to`, the newest unless given, and tenants apart in it (isolation.py); others may read and write meanwhile.
+
+    False if it was there already, or is newer.
 
     One at a time: a second caller waits for the first and finds nothing to do. On Postgres every migration is a transaction of its own, and one that cannot
     have its tables at once lets go and tries again, for `patience` seconds. Raises ConfigurationError after that.
     """
     to = to or newest(migrations)
     end = time.monotonic() + patience
-    if (current(engine) or "") >= to:
+    apart = engine.dialect.name != "postgresql" or isolation(engine).on
+    if (current(engine) or "") >= to and apart:
         return False
     with engine.connect() as connection, _turn(connection, end):
-        if (_current(connection) or "") >= to:
-            return False
+        behind = (_current(connection) or "") < to
         _end_transaction(connection)
         while True:
             try:
-                _migrate(connection, to, migrations)
-                return True
+                if behind:
+                    _migrate(connection, to, migrations)
+                enforce(connection)
+                connection.commit()
+                break
             except OperationalError as problem:
                 connection.rollback()
                 if getattr(problem.orig, "sqlstate", None) != "55P03":  # lock_not_available
@@ -94,6 +117,9 @@ def upgrade(engine: Engine, to: str | None = None, migrations: Path = MIGRATIONS
                     ) from problem
                 log.warning("a table is in use; the migration lets go and tries again", reason=_first_line(problem))
                 time.sleep(PAUSE)
+    if not apart:
+        engine.dispose()  # connections opened before the role had its tables
+    return behind
 
 
 def _migrate(connection: Connection, to: str, migrations: Path) -> None:
@@ -113,6 +139,7 @@ def _turn(connection: Connection, end: float) -> Iterator[None]:
         try:
             # no statement of ours may hold up others for long; building an index may take as long as it likes
             connection.execute(text(f"SET lock_timeout = {LOCK_WAIT}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"))
+            act_as_owner(connection)
             _wait_until(lambda: bool(connection.scalar(text("SELECT pg_try_advisory_lock(:turn)"), {"turn": TURN})), connection, end)
             yield
         finally:

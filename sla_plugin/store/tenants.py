@@ -20,10 +20,11 @@ class Tenant(Base):
     created_at: Mapped[int]
 
 
-def add_tenant(tx: Transaction, name: str, now: int) -> int:
-    """A new tenant; returns its id."""
+def add_tenant(tx: Transaction, name: str, now: int, time_zone: str = "UTC") -> int:
+    """A new tenant; returns its id. The transaction (of Duty.TENANTS) is the new tenant's from here on."""
     tenant = new_id()
-    tx.execute(insert(Tenant).values(id=tenant, name=name, time_zone="UTC", book_revision=0, created_at=now))
+    tx.execute(insert(Tenant).values(id=tenant, name=name, time_zone=time_zone, book_revision=0, created_at=now))
+    tx.narrow(tenant)
     tx.execute(insert(AuditHead).values(tenant_id=tenant, number=0, chain=""))
     return tenant
 
@@ -34,6 +35,11 @@ def the_tenant(tx: Transaction, name: str | None = None) -> int | None:
     if name is not None:
         query = query.where(Tenant.name == name)
     return tx.scalar(query)
+
+
+def list_tenants(tx: Transaction) -> list[tuple[int, str]]:
+    """(id, name) of every tenant, the oldest first."""
+    return [(row.id, row.name) for row in tx.execute(select(Tenant.id, Tenant.name).order_by(Tenant.id))]
 
 
 def tenant_name(tx: Transaction, tenant: int) -> str:

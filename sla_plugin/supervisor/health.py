@@ -18,6 +18,8 @@ from sla_plugin.reports.machine import read_machine
 from sla_plugin.settings import Settings, local_url
 from sla_plugin.store import schema
 from sla_plugin.store.db import open_database
+from sla_plugin.store.duties import Duty
+from sla_plugin.store.isolation import isolation
 from sla_plugin.supervisor.parts import INBOX, OUTBOX, REDIS, SUPERVISOR, TIMEKEEPER, WEB, process_state, read_part
 
 ANSWER_WITHIN = 2.0  # seconds
@@ -56,7 +58,7 @@ def _read_lights(settings: Settings) -> list[Light]:
     database = open_database(settings.database_url, settings.data_dir)
     try:
         schema.demand(database.engine)
-        with database.reading() as tx:
+        with database.reading(Duty.CHECKING) as tx:
             machine = read_machine(tx, time.time_ns() // 1000, {})
     except (SQLAlchemyError, OSError, SlaPluginError):
         return []
@@ -127,7 +129,7 @@ def _ask_database(settings: Settings) -> str:
         raise FileNotFoundError(f"{url.database} is not there yet")
     database = open_database(settings.database_url, settings.data_dir)
     try:
-        database.ping()
+        apart = isolation(database.engine)
     finally:
         database.engine.dispose()
-    return url.get_backend_name()
+    return f"{url.get_backend_name()}; tenants kept apart by the database: {apart.state} ({apart.detail})"

@@ -20,6 +20,7 @@ PUBLIC: Mapping[str, str] = {
     "metrics.metrics": "has its own guard: a token, or a network",
     "schemas.schema": "published formats",
     "signing_in.login": "here one proves who one is",
+    "signing_in.welcome": "the one-time link is what one proves oneself with",
     "signing_in.logout": "ends a session, if there is one",
 }
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sla_plugin.store.db import Database, Statements, Transaction
 from sla_plugin.store.deliveries import count_duplicates, insert_deliveries
+from sla_plugin.store.duties import Duty
 
 log = structlog.get_logger()
 ROWS = 200  # of one commit, at most
@@ -55,7 +56,7 @@ class Committer:
 
     def __init__(self, database: Database, stored: Callable[[], None], patience: float = PATIENCE) -> None:
         self._patience = patience
-        self._statements = Statements(database)
+        self._statements = Statements(database, Duty.RECEIVE)
         self._stored = stored
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None

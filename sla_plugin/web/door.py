@@ -20,6 +20,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.services.receive_delivery import Door, receive_delivery
 from sla_plugin.store.connections import count_refusal, find_by_public_id
 from sla_plugin.store.db import Database
+from sla_plugin.store.duties import Duty
 from sla_plugin.web.committer import Committer, NotStored
 from sla_plugin.web.tally import Tally
 
@@ -76,7 +77,7 @@ class Doors:
 
     def _look_up(self, public_id: str) -> Door | None:
         now = self._clock()
-        with self._database.reading() as tx:
+        with self._database.reading(Duty.DOOR) as tx:
             connection = find_by_public_id(tx, public_id)
         if connection is None:
             self._known.pop(public_id, None)
@@ -153,7 +154,7 @@ class WebhookDoor:
     def _count_refusal(self, door: Door, now: int, reason: str) -> None:
         log.warning("delivery refused", connection=door.name, reason=reason)
         try:
-            with self._database.transaction() as tx:
+            with self._database.transaction(door.tenant) as tx:
                 count_refusal(tx, door.tenant, door.connection, now, reason)
         except (SQLAlchemyError, TimeoutError, OSError):
             log.error("refusal not counted", connection=door.name)

@@ -23,6 +23,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.db import Database
+from sla_plugin.store.duties import Duty
 from sla_plugin.web.metric_table import METRICS, MetricRow
 from sla_plugin.web.tally import BOUNDS, Answers, Tally
 
@@ -104,7 +105,7 @@ class Figures(Collector):
                 machine, revision = None, None
                 try:
                     limits = {name: connector.limits for name, connector in self._runtime.outside.connectors.items()}
-                    with self._runtime.database.reading() as tx:
+                    with self._runtime.database.reading(Duty.CHECKING) as tx:
                         machine = read_machine(tx, self._runtime.clock(), limits)
                     revision = schema.current(self._runtime.database.engine)
                 except (SQLAlchemyError, OSError, TimeoutError):

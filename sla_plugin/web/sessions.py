@@ -1,67 +1,112 @@
-"""Who is signed in: Flask's signed cookie holds tenant, person and stamp; the stamp changes with the password and ends older sessions."""
+"""Who is there: Flask's signed cookie names a session, whose row says whether it still holds; a program's request bears a token."""
 
-from collections.abc import MutableMapping
+import secrets
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from itsdangerous import BadSignature, URLSafeSerializer
+
 from sla_plugin.permissions import Actor, allowed
-from sla_plugin.services.passwords import hash_password, one_time_password, password_fits
-from sla_plugin.store.db import Database, Transaction
-from sla_plugin.store.people import Person, find_person, get_person, note_sign_in, set_password
+from sla_plugin.services.passwords import hash_password, password_fits
+from sla_plugin.services.people import SHORTEST
+from sla_plugin.services.sign_in import account_of, note_try, waits_until, who_fits
+from sla_plugin.services.tokens import bear
+from sla_plugin.store.audit import append_audit
+from sla_plugin.store.credentials import add_session, end_sessions, note_seen, note_token, open_session
+from sla_plugin.store.db import Database
+from sla_plugin.store.duties import Duty
+from sla_plugin.store.people import Person, get_person, people_named, set_password
 
-FAILURES = 10  # in a row, then
-LOCK = 15 * 60_000_000  # microseconds
-SHORTEST = 12  # characters of a password
-
-_NOBODY = hash_password(one_time_password())  # so that an unknown address takes as long as a known one
+LENGTH = 12 * 3600 * 1_000_000  # microseconds a session lives
+COARSE = 300_000_000  # microseconds between two notes of its use
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A sign-in that was refused; `locked_until` (microseconds UTC) where the account is locked."""
+    """A sign-in that was refused; `until` (microseconds UTC) where this source has to wait."""
 
-    locked_until: int | None = None
-
-
-def sign_in(database: Database, email: str, password: str, now: int) -> Person | Refused:
-    """The person, or why not. Ten failures in a row lock the account for fifteen minutes."""
-    with database.reading() as tx:
-        person = find_person(tx, email.strip())
-    if person is None:
-        password_fits(_NOBODY, password)
-        return Refused()
-    if person.locked_until is not None and person.locked_until > now:
-        return Refused(person.locked_until)
-    fits = password_fits(person.password_hash, password)  # slow on purpose: outside of any transaction
-    with database.transaction() as tx:
-        fresh = get_person(tx, person.tenant_id, person.id)
-        if fresh is None or fresh.stamp != person.stamp:
-            return Refused()
-        failures = 0 if fits else fresh.failures + 1
-        locked_until = now + LOCK if failures >= FAILURES else None
-        note_sign_in(tx, person.tenant_id, person.id, 0 if locked_until else failures, locked_until)
-    return person if fits else Refused(locked_until)
+    until: int | None = None
 
 
-def begin(session: MutableMapping[str, Any], person: Person) -> None:
-    """Begin a session; what an earlier one held is gone."""
-    session.clear()
-    session["tenant"], session["person"], session["stamp"] = str(person.tenant_id), str(person.id), str(person.stamp)
+def sign_in(database: Database, email: str, password: str, source: str, now: int) -> Sequence[Person] | Refused:
+    """The people whom address and password fit (one a tenant), or why nobody. A source that guesses waits longer and longer; others do not."""
+    with database.reading(Duty.SIGN_IN) as tx:
+        until = waits_until(tx, email, source, now)
+        people = people_named(tx, email.strip())
+    if until is not None:
+        return Refused(until)
+    fits = who_fits(people, password)
+    with database.transaction(Duty.SIGN_IN) as tx:
+        until = note_try(tx, email, source, now, fits=bool(fits))
+    return fits or Refused(until)
 
 
-def signed_in(tx: Transaction, session: MutableMapping[str, Any]) -> Person | None:
-    """The person of a session; None if nobody is signed in or the session has ended."""
+def device_source(signer: URLSafeSerializer, cookie: str | None, email: str) -> str | None:
+    """The source of a browser that somebody signed in with before: guesses from elsewhere do not make it wait. None for a cookie that is not ours."""
     try:
-        tenant, person, stamp = (int(session[key]) for key in ("tenant", "person", "stamp"))
+        account, mark = signer.loads(cookie or "")
+    except (BadSignature, ValueError, TypeError):
+        return None
+    return f"device {mark}" if account == account_of(email) else None
+
+
+def device_cookie(signer: URLSafeSerializer, email: str) -> str:
+    """What marks this browser as one that the account was signed in with."""
+    return str(signer.dumps([account_of(email), secrets.token_hex(16)]))
+
+
+def begin(database: Database, cookie: MutableMapping[str, Any], person: Person, now: int, source: str, browser: str) -> None:
+    """Begin a session; what the cookie held before is gone."""
+    with database.transaction(person.tenant_id) as tx:
+        session = add_session(tx, person.tenant_id, person.id, now, now + LENGTH, source, browser)
+        append_audit(tx, person.tenant_id, now, actor_of(person).name, "signed in", {"person": person.email, "source": source})
+    cookie.clear()
+    cookie["tenant"], cookie["session"] = str(person.tenant_id), str(session)
+
+
+def end(database: Database, cookie: MutableMapping[str, Any], now: int) -> None:
+    """End the session of a cookie, if it holds one."""
+    found = signed_in(database, cookie, now)
+    if found is not None:
+        person, session = found
+        with database.transaction(person.tenant_id) as tx:
+            end_sessions(tx, person.tenant_id, person.id, now, only=session)
+    cookie.clear()
+
+
+def signed_in(database: Database, cookie: MutableMapping[str, Any], now: int) -> tuple[Person, int] | None:
+    """The person of a cookie and the session; None if nobody is signed in, or the session has ended."""
+    try:
+        tenant, session = int(cookie["tenant"]), int(cookie["session"])
     except (KeyError, ValueError):
         return None
-    found = get_person(tx, tenant, person)
-    return found if found is not None and found.stamp == stamp else None
+    with database.reading(tenant) as tx:
+        found = open_session(tx, tenant, session, now)
+    if found is None:
+        return None
+    if now - found[0].seen_at >= COARSE:
+        with database.transaction(tenant) as tx:
+            note_seen(tx, tenant, session, now)
+    return found[1], session
 
 
 def actor_of(person: Person) -> Actor:
     """The person as an actor with all that their role may do."""
     return Actor(person.tenant_id, person.id, f"{person.name} <{person.email}>", person.role, allowed(person.role))
+
+
+def bearer(database: Database, authorization: str | None, now: int) -> Actor | None:
+    """The actor of a request's `Authorization: Bearer sla_...`; None without one, or with one that is not valid (any more)."""
+    kind, _, secret = (authorization or "").partition(" ")
+    if kind.lower() != "bearer" or not secret.strip():
+        return None
+    with database.reading(Duty.SIGN_IN) as tx:
+        borne = bear(tx, secret.strip(), now)
+    if borne is not None and borne.unnoted:
+        with database.transaction(borne.actor.tenant) as tx:
+            note_token(tx, borne.actor.tenant, borne.token, used_at=now)
+    return borne.actor if borne is not None else None
 
 
 def password_problem(password: str, again: str, person: Person) -> str | None:
@@ -75,10 +120,11 @@ def password_problem(password: str, again: str, person: Person) -> str | None:
     return None
 
 
-def change_password(database: Database, person: Person, password: str) -> Person | None:
-    """Set a password of the person's own; every session begun before ends. Returns the person as it is now."""
+def change_password(database: Database, person: Person, session: int, password: str, now: int) -> Person | None:
+    """Set a password of the person's own; every session but this one ends. Returns the person as it is now."""
     password_hash = hash_password(password)
-    with database.transaction() as tx:
+    with database.transaction(person.tenant_id) as tx:
         set_password(tx, person.tenant_id, person.id, password_hash, one_time=False)
-    with database.reading() as tx:
+        end_sessions(tx, person.tenant_id, person.id, now, but=session)
+        append_audit(tx, person.tenant_id, now, actor_of(person).name, "password changed", {"person": person.email})
         return get_person(tx, person.tenant_id, person.id)

@@ -36,10 +36,14 @@ PAGES = (
     "/connections/new/zendesk",
     "/deliveries",
     "/outbox",
+    "/people",
+    "/tokens",
+    "/audit",
+    "/audit?verify=1",
     "/health-page",
     "/me",
 )
-DETAILS = {"/tickets?state=all": r"/tickets/\d+", "/policies": r"/policies/\d+", "/calendars": r"/calendars/\d+", "/connections": r"/connections/\d+", "/deliveries": r"/deliveries/\d+"}  # fmt: skip  # noqa: E501
+DETAILS = {"/tickets?state=all": r"/tickets/\d+", "/policies": r"/policies/\d+", "/calendars": r"/calendars/\d+", "/connections": r"/connections/\d+", "/deliveries": r"/deliveries/\d+", "/people": r"/people/\d+"}  # fmt: skip  # noqa: E501
 
 
 @pytest.fixture

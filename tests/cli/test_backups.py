@@ -21,6 +21,7 @@ from sla_plugin.settings import Settings
 from sla_plugin.store import schema, snapshot
 from sla_plugin.store.db import open_database
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
+from sla_plugin.store.duties import Duty
 from tests.plant import KEY, MINUTE, OFFICE, Plant, iso
 
 Run = Callable[..., Any]
@@ -118,13 +119,13 @@ def test_every_table_and_every_kind_of_value(sqlite_url: str, there: Callable[[s
     folder = tmp_path / "from"
     folder.mkdir()
     database = open_database(sqlite_url, folder)
-    with database.transaction() as tx:
+    with database.transaction(Duty.BACKUP) as tx:
         for table in schema.METADATA.sorted_tables:
             row = {column.name: value(column) for column in table.columns}
             row |= {"tenant_id": 1} if "tenant_id" in row else {}
             row |= {"connection_id": 7} if table.name == "connection_state" else {}
             tx.execute(insert(table).values(row))
-    with database.snapshot() as tx:
+    with database.snapshot(Duty.BACKUP) as tx:
         write_backup(tx, tmp_path / "one", 1)
         assert {table: len(rows) for table in snapshot.described() for rows in snapshot.read_chunks(tx, table)} == dict.fromkeys(snapshot.described(), 1)
     database.engine.dispose()
@@ -132,7 +133,7 @@ def test_every_table_and_every_kind_of_value(sqlite_url: str, there: Callable[[s
     place = there(to)
     place.run("restore", str(tmp_path / "one"))
     there_now = open_database(place.settings().database_url, tmp_path / "there")
-    with there_now.snapshot() as tx:
+    with there_now.snapshot(Duty.BACKUP) as tx:
         write_backup(tx, tmp_path / "two", 1)
     there_now.engine.dispose()
     assert read(tmp_path / "two") == read(tmp_path / "one")
@@ -276,11 +277,11 @@ def test_never_half(here: Place, there: Callable[[str], Place], to: str, tmp_pat
 
 def test_memory_does_not_grow_with_the_data(plant: Plant, tmp_path: Path) -> None:
     """40 MB of bodies go through a few."""
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         insert_deliveries(tx, [delivery_row(plant.tenant, plant.crm, f"big-{n}", plant.now, {}, bytes(200_000)) for n in range(200)])
     tracemalloc.start()
     try:
-        with plant.database.snapshot() as tx:
+        with plant.database.snapshot(Duty.BACKUP) as tx:
             assert write_backup(tx, tmp_path / "big", plant.now)["delivery"] >= 200
         check_backup(tmp_path / "big")
         _, peak = tracemalloc.get_traced_memory()

@@ -13,6 +13,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.db import open_database
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import the_tenant
 from tests.cli.conftest import Run
@@ -27,7 +28,7 @@ def ticket(ask: Callable[..., Any], environment: dict[str, str], tmp_path: Path)
     ask("connect", "generic", "--name", "crm")
     database = open_database(environment["DATABASE_URL"], tmp_path)
     outside = Outside(connectors={c.name: c for c in CONNECTORS}, http=NoHttp(), queue=QuietQueue(), sealer=Sealer([KEY]))
-    with database.transaction() as tx:
+    with database.transaction(Duty.CHECKING) as tx:
         tenant = the_tenant(tx)
         assert tenant is not None
         (connection,) = list_connections(tx, tenant)

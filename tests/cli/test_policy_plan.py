@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sla_plugin.settings import Settings
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.tenants import the_tenant
 from tests.plant import Plant, iso
 
@@ -20,8 +21,9 @@ def plant(environment: dict[str, str], run: Callable[..., Any]) -> Iterator[Plan
     """The installation of the commands, with two open tickets that are three hours old."""
     run("policy", "apply", "-", input=GOLD)
     made = Plant(Settings.from_env(environment))
+    environment["SLA_TENANT"] = "Default"  # the plant has brought a second one
     made.now = time.time_ns() // 1000
-    with made.database.reading() as tx:
+    with made.database.reading(Duty.TENANTS) as tx:
         tenant = the_tenant(tx)
     assert tenant is not None
     made.tenant = tenant

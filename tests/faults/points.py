@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine, event
 
 from sla_plugin.ports import Http, HttpAnswer
 from sla_plugin.store.db import WriteTurn
@@ -91,8 +90,8 @@ def _where() -> str:
 
 
 def watch_commits(engine: Engine, channel: Channel) -> None:
-    """Every COMMIT of this process's engine is a point from now on."""
-    commit = engine.dialect.do_commit
+    """Every COMMIT of this process's engine is a point from now on, and so is every statement that commits itself (the door's, on Postgres)."""
+    commit, execute = engine.dialect.do_commit, engine.dialect.do_execute
     postgres = engine.dialect.name == "postgresql"
 
     def watched(connection: Any) -> None:
@@ -108,35 +107,23 @@ def watch_commits(engine: Engine, channel: Channel) -> None:
             connection.driver_connection.close()
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
+    def watched_statement(cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        commits = context is not None and context.root_connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        if not commits or statement.startswith("SET "):
+            execute(cursor, statement, parameters, context)
+            return
+        if channel.reach("COMMIT", "", COMMIT_BEFORE) is not None:
+            cursor.connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        execute(cursor, statement, parameters, context)
+        if channel.reach("COMMIT", "", COMMIT_AFTER) is not None:
+            cursor.connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
     engine.dialect.do_commit = watched  # type: ignore[method-assign]
     if postgres:
-        _watch_statements(engine, channel)
+        engine.dialect.do_execute = watched_statement  # type: ignore[method-assign]
         event.listen(engine, "connect", lambda connection, _record: channel.backends.append(connection.info.backend_pid))
-
-
-def _watch_statements(engine: Engine, channel: Channel) -> None:
-    """A statement that commits itself is a COMMIT, too: before it the connection may break, after it the answer may be lost."""
-
-    def commits(connection: Connection, statement: str) -> bool:
-        return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT" and not statement.startswith("SELECT")
-
-    def before(connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if commits(connection, statement) and channel.reach("COMMIT", "", COMMIT_BEFORE) is not None:
-            _break(connection)
-
-    def after(connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if commits(connection, statement) and channel.reach("COMMIT", "", COMMIT_AFTER) is not None:
-            _break(connection)
-
-    event.listen(engine, "before_cursor_execute", before)
-    event.listen(engine, "after_cursor_execute", after)
-
-
-def _break(connection: Connection) -> None:
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    driver.close()
-    raise OperationalError("the connection", None, psycopg.OperationalError("server closed the connection unexpectedly"))
 
 
 def watch_turn(turn: WriteTurn, channel: Channel) -> None:

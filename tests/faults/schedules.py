@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sla_plugin.ports import HttpAnswer
 from sla_plugin.settings import Settings
 from sla_plugin.store.db import Database, open_database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.schema import METADATA
 from tests.faults.findings import Findings, Remains, broken_chain, compare, remains_of, unfinished
 from tests.faults.parts import GivenClock, Part, Switchboard, Work, start
@@ -25,6 +26,7 @@ from tests.faults.points import TURN, Moment, Point
 from tests.faults.scripts import START, TARGETS, Script, Stage, script_of
 from tests.faults.wire import Wire
 from tests.journeys.foreign_desk import ANNA, ROBOT, ForeignDesk, Webhook
+from tests.owner import as_owner
 from tests.plant import MINUTE, SECOND, Plant
 
 PATIENCE = 6 * MINUTE  # of given time: after that much without a fault nothing may wait any more
@@ -89,7 +91,7 @@ class House:
             shutil.copyfile(self.template, path)
             return
         tables = ", ".join(f'"{table.name}"' for table in METADATA.sorted_tables)
-        with engine.begin() as connection:
+        with as_owner(engine) as connection:
             connection.execute(text(f"TRUNCATE {tables}"))
 
     def reference(self, number: int) -> tuple[Script, Remains]:
@@ -501,15 +503,16 @@ class Disturbed(Play):
         if not backends or self.house.database.turn is not None:
             return
         where = f"pid = ANY(:pids) AND {end}"
-        with self.house.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            pids = {"pids": list(backends)}
-            if end != "false":
+        pids = {"pids": list(backends)}
+        if end != "false":
+            with as_owner(self.house.database.engine) as connection:
                 connection.execute(text(f"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE {where}"), pids)
-                return
-            for _ in range(200):
-                if not connection.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids)"), pids):
+            return
+        for _ in range(200):
+            with self.house.database.reading(Duty.CHECKING) as tx:
+                if not tx.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids)"), pids):
                     return
-                time.sleep(0.001)
+            time.sleep(0.001)
 
     # --- what is told -----------------------------------------------------------------------------------------------
     def _note(self, line: str) -> None:

@@ -20,6 +20,7 @@ from sla_plugin.services.send_calls import bind_calls, command_of, freeze, settl
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import Connection, get_connection
 from sla_plugin.store.db import Transaction
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.events import read_histories
 from sla_plugin.store.outbox import CallRow, claim_calls, commands_of
 from sla_plugin.store.tenants import book_revision
@@ -48,7 +49,7 @@ def told(kind: str, at: int, **more: Any) -> dict[str, Any]:
 
 
 def in_transaction(plant: Plant, work: Callable[[Any], Any]) -> None:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         work(tx)
 
 
@@ -67,7 +68,7 @@ def sweep(plant: Plant, revision: int) -> Callable[[], Any]:
 def assert_as_if_alone(plant: Plant) -> None:
     """The stored clocks are those of one evaluation of everything; records agree; every effect is there once."""
     for promise_row in plant.rows("promise"):
-        with plant.database.reading() as tx:
+        with plant.database.reading(plant.tenant) as tx:
             promise = get_promise(tx, plant.tenant, promise_row["id"])
             connection = get_connection(tx, plant.tenant, promise_row["connection_id"])
             assert promise is not None
@@ -159,7 +160,7 @@ SETTLED: dict[str, Callable[..., Any]] = {
 def test_a_call_is_settled_while_its_ticket_changes(plant: Plant, settled: str, seed: int) -> None:
     """The sender notes what became of a call while the same ticket's webhooks are applied and its next deadline passes."""
     plant.pass_time(plant.now + 60 * MINUTE + SECOND)
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(Duty.OUTBOX) as tx:
         bind_calls(tx, plant.now, 10)
         (call,) = claim_calls(tx, plant.now, plant.now + 90 * SECOND, 1, [], "test:1:1")
         connection = get_connection(tx, plant.tenant, plant.crm)
@@ -179,7 +180,7 @@ def test_a_call_is_settled_while_its_ticket_changes(plant: Plant, settled: str, 
     )
     plant.keep()
     assert_as_if_alone(plant)
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(Duty.OUTBOX) as tx:
         bind_calls(tx, plant.now, 10)
     calls = plant.rows("call")
     assert sum(c["state"] in ("waiting", "sending") for c in calls) <= 1

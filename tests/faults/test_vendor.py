@@ -169,7 +169,7 @@ def test_every_try_counts_against_the_write_budget(world: World) -> None:
         world.send(wait)
     call = world.call()
     assert (call["state"], call["tries"]) == ("sent", 5)
-    with world.plant.database.reading() as tx:
+    with world.plant.database.reading(world.plant.tenant) as tx:
         used = [tries_since(tx, world.plant.tenant, world.zendesk, world.plant.now - seconds * SECOND) for seconds in (60, 10)]
     assert used == [5, 1], "all within the minute; of a call that began before the window the last one"
 

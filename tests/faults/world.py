@@ -57,7 +57,7 @@ class World:
 
     def switch(self, mode: str) -> None:
         """As the operator does it: live, dry_run, observe."""
-        with self.plant.database.transaction() as tx:
+        with self.plant.database.transaction(self.plant.tenant) as tx:
             set_mode(tx, self.plant.tenant, "desk", mode, self.plant.now, "test", self.plant.outside)
 
     def call(self, number: int = -1) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def plant(settings: Settings) -> Iterator[Plant]:
 
 
 def test_one_that_cannot_be_evaluated_is_set_aside_and_the_others_are_kept(plant: Plant) -> None:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         tx.execute(update(Connection).where(Connection.name == "old").values(connector="no-longer-installed"))
     plant.now += 61 * MINUTE
     keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw=0)
@@ -34,7 +34,7 @@ def test_one_that_cannot_be_evaluated_is_set_aside_and_the_others_are_kept(plant
     assert plant.next_transition() == plant.now + LATER
     assert keeper.keep(threading.Event()) == 0
 
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         tx.execute(update(Connection).where(Connection.name == "old").values(connector="generic"))
     plant.now += LATER
     keeper.keep(threading.Event())

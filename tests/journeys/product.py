@@ -17,6 +17,7 @@ import psutil
 from sla_plugin.reports.exports import export_rows
 from sla_plugin.settings import Settings
 from sla_plugin.store.db import open_database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.tenants import the_tenant
 
 PARTS = ("web", "inbox-worker", "outbox-worker", "timekeeper", "redis")
@@ -123,9 +124,10 @@ class Product:
         settings = Settings.from_env(self.environment)
         database = open_database(settings.database_url, self.folder)
         try:
-            with database.reading() as tx:
+            with database.reading(Duty.TENANTS) as tx:
                 tenant = the_tenant(tx)
                 assert tenant is not None
+                tx.narrow(tenant)
                 return [dict(row) for row in export_rows(tx, tenant, kind, ticket=ticket)]
         finally:
             database.engine.dispose()

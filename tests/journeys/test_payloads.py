@@ -17,6 +17,7 @@ from sla_plugin.app import build
 from sla_plugin.services.connect_helpdesk import ConnectionForm, prepare_connection, store_connection
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import find_by_name
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.tenants import the_tenant
 from tests.journeys.product import Product, eventually, free_tcp_port, instant_of
 
@@ -35,9 +36,10 @@ def became(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rows, Row
         runtime = build(Settings.from_env(product.environment))
         doors = {}
         for entry in EXPECTED:
-            with runtime.database.transaction() as tx:
+            with runtime.database.transaction(Duty.TENANTS) as tx:
                 tenant = the_tenant(tx)
                 assert tenant is not None
+                tx.narrow(tenant)
                 form = ConnectionForm(name=entry["file"], connector="zendesk", base_url=product.url, email="a@b.test", token="t0ken", secret=SECRET)
                 draft = prepare_connection(tx, tenant, form, runtime.outside, allow_private=True, update=False)
                 store_connection(tx, tenant, draft, None, runtime.clock(), "test", runtime.outside)

@@ -21,6 +21,7 @@ from sla_plugin.services.seed_tenant import seed_tenant
 from sla_plugin.store.connections import find_by_name
 from sla_plugin.store.db import Database, open_database
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.sealing import Sealer
 
 LOG = Path(__file__).resolve().parents[3] / "shared" / "data" / "uci_incident_event_log.csv.gz"
@@ -75,13 +76,13 @@ class Desk:
             for one in chunk:
                 request = InboundRequest({"webhook-id": one.key}, one.body, now)
                 rows.append(delivery_row(self.tenant, self.connection, GenericConnector(lambda: 0.0).delivery_key(request), now, request.headers, one.body))
-            with self.database.transaction() as tx:
+            with self.database.transaction(self.tenant) as tx:
                 insert_deliveries(tx, rows)
-            with self.database.transaction() as tx:
+            with self.database.transaction(Duty.INBOX) as tx:
                 assert apply_deliveries(tx, now, self.outside, at_once).deliveries == len(chunk)
 
     def export(self, kind: str) -> list[dict[str, object]]:
-        with self.database.reading() as tx:
+        with self.database.reading(self.tenant) as tx:
             return list(export_rows(tx, self.tenant, kind))
 
 
@@ -102,7 +103,7 @@ def desk(sqlite_url: str, tmp_path: Path) -> Iterator[Desk]:
     event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))  # thrown away
     outside = Outside({"generic": GenericConnector(lambda: 0.0)}, NoHttp(), Quiet(), Sealer(["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="]))  # type: ignore[arg-type]
     form = ConnectionForm(name="Log", connector="generic", mode="dry_run")
-    with database.transaction() as tx:
+    with database.transaction(Duty.TENANTS) as tx:
         seeded = seed_tenant(tx, NOW - 3_000_000)
         assert seeded is not None
         apply_policy_file(tx, seeded.tenant, read_policy_file(POLICY), NOW - 2_000_000, "test")

@@ -93,7 +93,7 @@ def replay(plant: Plant, incidents: Mapping[str, Sequence[Mapping[str, Any]]]) -
 def explained(plant: Plant) -> Iterator[dict[str, Any]]:
     """Every ticket explained; explain_ticket itself refuses a ledger that does not sum."""
     names = [ticket["external_id"] for ticket in plant.rows("ticket")]
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         for name in names:
             ticket, connection = choose_ticket(tx, plant.tenant, name, None)
             yield explain_ticket(tx, plant.tenant, ticket, connection, plant.now, plant.outside)

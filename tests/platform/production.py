@@ -22,6 +22,7 @@ from connectors.signatures import sign_standard
 from sla_plugin.reports.exports import export_rows
 from sla_plugin.settings import Settings
 from sla_plugin.store.db import open_database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.tenants import the_tenant
 from tests.journeys.foreign_desk import ForeignDesk
 from tests.journeys.product import eventually
@@ -104,7 +105,7 @@ class Production:
         settings = Settings.from_env(self.environment)
         database = open_database(settings.database_url, self.folder)
         try:
-            with database.reading() as tx:
+            with database.reading(Duty.CHECKING) as tx:
                 tenant = the_tenant(tx)
                 assert tenant is not None
                 return list(export_rows(tx, tenant, kind, connection=connection, ids=ids))

@@ -16,6 +16,8 @@ from sla_plugin.errors import ConfigurationError
 from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.db import open_database
+from sla_plugin.store.isolation import act_as_owner
+from tests.owner import as_owner
 from tests.plant import Plant, iso
 
 MIGRATION = """
@@ -70,6 +72,7 @@ def test_migrated_equals_declared(engine: Engine) -> None:
 def test_two_at_once(engine: Engine, tmp_path: Path) -> None:
     """One does it, the others find it done; from an empty database, too."""
     with engine.begin() as connection:
+        act_as_owner(connection)
         if engine.dialect.name == "postgresql":
             connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
         else:
@@ -137,7 +140,7 @@ def test_what_new_columns_demand(engine: Engine) -> None:
 
 
 def test_an_old_database_says_what_to_do(engine: Engine) -> None:
-    with engine.begin() as connection:
+    with as_owner(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     with pytest.raises(ConfigurationError, match=f"revision 0000, this version needs {schema.REVISION}: run `sla-plugin migrate`"):
         schema.demand(engine)

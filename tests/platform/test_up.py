@@ -87,7 +87,8 @@ def test_a_working_day(plugin: Plugin, tmp_path: Path) -> None:
     """One start, every part killed once, a second start refused, Ctrl-C: one long test, because a start costs seconds."""
     parts = plugin.status()
     assert set(parts) == PARTS | QUEUES
-    assert parts["database"] == {"pid": None, "healthy": True, "since": None, "detail": "sqlite"}
+    apart = "sqlite; tenants kept apart by the database: off (SQLite has no row-level security: tenants are kept apart by the code alone)"
+    assert parts["database"] == {"pid": None, "healthy": True, "since": None, "detail": apart}
     assert all(parts[name]["since"] for name in PARTS - {"database"})
 
     for name in ("web", "inbox-worker", "outbox-worker", "timekeeper", "redis"):

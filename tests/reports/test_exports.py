@@ -41,7 +41,7 @@ def play(plant: Plant) -> None:
 
 
 def exported(plant: Plant, kind: str, **options: Any) -> list[dict[str, Any]]:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         return list(export_rows(tx, plant.tenant, kind, **options))
 
 
@@ -139,7 +139,7 @@ def test_calls_and_commands_show_what_failed(plant: Plant) -> None:
 
 
 def test_rows_are_read_as_they_are_asked_for(plant: Plant) -> None:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         rows = export_rows(tx, plant.tenant, "events")
         first = next(rows)
         assert first["ticket"] == "10"  # by code point

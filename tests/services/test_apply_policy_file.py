@@ -39,7 +39,7 @@ def plant(settings: Settings) -> Iterator[Plant]:
 
 
 def put(plant: Plant, text: str) -> Change:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         return apply_policy_file(tx, plant.tenant, read_policy_file(text), plant.now, "test")
 
 
@@ -52,7 +52,7 @@ def test_only_what_changed_becomes_a_version(plant: Plant) -> None:
     plant.now += 1
     changed = put(plant, FILE.replace("resolution: 8h", "resolution: 7h"))
     assert (changed.calendars, changed.policies, changed.revision) == ({}, {"Gold": 2}, 2)
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         books = read_books(tx, plant.tenant)
     assert [[(t.policy.name, t.policy_version) for t in book.terms] for book in books] == [[("Gold", 1), ("Rest", 1)], [("Gold", 2), ("Rest", 1)]]
     assert [e["changes"]["revision"] for e in plant.rows("audit_entry") if e["what"] == "policies changed"] == [1, 2]
@@ -68,7 +68,7 @@ def test_revisions_come_into_force_in_their_order_whatever_the_clock_says(plant:
     put(plant, FILE)
     plant.now -= 5_000_000
     put(plant, FILE.replace("8h", "7h"))
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         assert [b.revision for b in sorted(read_books(tx, plant.tenant), key=lambda b: b.since)] == [1, 2]
 
 
@@ -94,7 +94,7 @@ def test_refusals_name_their_place_and_change_nothing(plant: Plant, text: str, p
     with pytest.raises(InvalidDefinition) as refused:
         put(plant, text)
     assert refused.value.field == place
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         assert (read_stored(tx, plant.tenant).policies, plant.rows("calendar")) == ({}, [])
 
 
@@ -135,7 +135,7 @@ policies:
 
 
 def told_of(plant: Plant, ticket: str) -> dict[str, Any]:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         (clock,) = explain_ticket(tx, plant.tenant, *choose_ticket(tx, plant.tenant, ticket, None), plant.now, plant.outside)["clocks"]
     return clock
 

@@ -52,7 +52,7 @@ def story(length: int, ticket: str = "T") -> list[dict[str, Any]]:
 
 
 def checkpoint(plant: Plant) -> dict[str, Any] | None:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         table = EventRow.metadata.tables["checkpoint"]
         found = tx.execute(select(table)).mappings().all()
     assert len(found) <= 1
@@ -61,7 +61,7 @@ def checkpoint(plant: Plant) -> dict[str, Any] | None:
 
 def agrees(plant: Plant) -> None:
     """Stored clocks, records with their corrections, and the mirror are what folding the whole history says."""
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         for row in plant.rows("promise"):
             (promise,) = lock_promises(tx, plant.tenant, [row["id"]])
             (ticket,) = tickets_of(tx, plant.tenant, [promise.id])
@@ -110,7 +110,7 @@ def test_what_a_checkpoint_holds_is_not_read(plant: Plant) -> None:
     kept = checkpoint(plant)
     assert kept is not None
     clocks, records = plant.rows("clock"), plant.rows("record")
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         tx.execute(delete(EventRow).where(EventRow.occurred_at <= kept["at"]))
     plant.keep()
     plant.tell(event(9000, 7 * LENGTH, "note.internal"))
@@ -152,7 +152,7 @@ def test_a_change_of_policy_and_of_calendar(plant: Plant) -> None:
 
 def test_other_words_for_the_same_helpdesk(plant: Plant) -> None:
     tell_in_parts(plant, story(LENGTH))
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         tx.execute(update(Connection).values(mapping={"status": {"pending": "waiting_internal"}}))
     plant.tell(event(9000, 7 * LENGTH, "note.internal"))
     agrees(plant)
@@ -162,7 +162,7 @@ def test_other_words_for_the_same_helpdesk(plant: Plant) -> None:
 def test_an_event_that_is_not_what_it_was_when_it_was_folded(plant: Plant, taken_back: bool) -> None:
     tell_in_parts(plant, story(LENGTH))
     assert checkpoint(plant) is not None
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         if taken_back:
             tx.execute(update(EventRow).where(EventRow.event_key == "T-3").values(kind="own.write"))
             delete_event(tx, plant.tenant, plant.crm, "T-3")
@@ -190,7 +190,7 @@ def test_a_snapshot_shown_later_is_folded_in_its_turn(plant: Plant) -> None:
     tell_in_parts(plant, events)
     kept = checkpoint(plant)
     assert kept is not None
-    with plant.database.transaction() as tx:  # a generic delivery cannot say it; Zendesk's can
+    with plant.database.transaction(plant.tenant) as tx:  # a generic delivery cannot say it; Zendesk's can
         row = tx.execute(select(EventRow).where(EventRow.event_key == f"T-{LENGTH - RECENT - 5}")).scalar_one()
         row.data = {**row.data, "seen": {"status": "open"}, "seen_at": START + (LENGTH - 10) * 7 * MINUTE}
         tx.execute(delete(EventRow.metadata.tables["checkpoint"]))

@@ -8,8 +8,10 @@ from sqlalchemy import event, insert, text
 
 from sla_plugin.settings import Settings
 from sla_plugin.store.db import Database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.ids import new_id
 from sla_plugin.store.tickets import PROMISES, claim_due, earliest_transition
+from tests.owner import as_owner
 from tests.plant import SECOND, Plant
 
 OPEN = 5000
@@ -28,13 +30,13 @@ def put_in(plant: Plant, tenant: int, transitions: list[int], connection: int = 
     """Promises with these next transitions; their ids."""
     fixed = {"first_received_at": 1, "book_revision": 1, "open": True, "history": False, "horizon_at": 0, "alerts_since": 0, "choice": {}}
     rows = [{"tenant_id": tenant, "id": new_id(), "connection_id": connection, "next_transition_at": at, **fixed} for at in transitions]
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(tenant) as tx:
         tx.execute(insert(PROMISES), rows)
     return [int(str(row["id"])) for row in rows]
 
 
 def claimed(plant: Plant, limit: int, held_back: dict[int, int] | None = None) -> list[int]:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(Duty.TIME) as tx:
         return [p.id for p in claim_due(tx, plant.now, limit, held_back or {})]
 
 
@@ -61,14 +63,13 @@ def test_claim_and_look_walk_the_index_in_its_order(plant: Plant) -> None:
     put_in(plant, plant.tenant, [plant.now + (n + 1) * SECOND for n in range(OPEN)])
     put_in(plant, plant.tenant, [plant.now - n for n in range(KNOWN)])
     if plant.database.turn is None:
-        with plant.database.engine.connect() as connection:
+        with as_owner(plant.database.engine) as connection:
             connection.execute(text("ANALYZE promise"))
-            connection.commit()
     put_in(plant, plant.tenant, [plant.now - n for n in range(KNOWN, DUE)])
     for statement, values in asked(plant.database, plant.now):
-        with plant.database.engine.connect() as connection:
+        with plant.database.reading(Duty.TIME) as tx:
             explain = "EXPLAIN" if plant.database.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
-            plan = [str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {statement}", values)]
+            plan = [str(row[-1]) for row in tx.connection().exec_driver_sql(f"{explain} {statement}", values)]
         reads = [line for line in plan if any(word in line for word in ("Scan", "SEARCH", "SCAN")) and "CONSTANT ROW" not in line]
         assert reads
         assert all("ix_promise_due" in line for line in reads), plan
@@ -84,9 +85,9 @@ def asked(database: Database, now: int) -> list[tuple[str, Any]]:
             sent.append((statement, values))
 
     event.listen(database.engine, "before_cursor_execute", note)
-    with database.transaction() as tx:
+    with database.transaction(Duty.TIME) as tx:
         assert len(claim_due(tx, now, 100, {})) == 100
-    with database.reading() as tx:
+    with database.reading(Duty.TIME) as tx:
         assert earliest_transition(tx) == now - DUE + 1
     event.remove(database.engine, "before_cursor_execute", note)
     return sent

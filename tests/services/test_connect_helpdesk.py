@@ -50,15 +50,15 @@ def plant(settings: Settings, desk: Desk) -> Iterator[Plant]:
 
 
 def connect(plant: Plant, *, update: bool = False, prove: bool = True, **form: Any) -> Connected:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         draft = prepare_connection(tx, plant.tenant, ConnectionForm(**form), plant.outside, allow_private=False, update=update)
     facts = prove_connection(draft, plant.outside) if prove else None
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         return store_connection(tx, plant.tenant, draft, facts, plant.now, "test", plant.outside)
 
 
 def stored(plant: Plant, name: str) -> Connection:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         found = find_by_name(tx, plant.tenant, name)
         assert found is not None
         return found
@@ -175,9 +175,9 @@ def test_mappings_speak_our_words(mapping: dict[str, Any]) -> None:
 
 def test_going_live_needs_somewhere_to_write_to(plant: Plant) -> None:
     connect(plant, name="G", connector="generic")
-    with plant.database.transaction() as tx, pytest.raises(ConfigurationError, match="no base URL"):
+    with plant.database.transaction(plant.tenant) as tx, pytest.raises(ConfigurationError, match="no base URL"):
         set_mode(tx, plant.tenant, "G", "live", plant.now, "test", plant.outside)
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         _, before = set_mode(tx, plant.tenant, "crm", "observe", plant.now, "test", plant.outside)
     assert (before, stored(plant, "crm").mode) == ("live", "observe")
     assert plant.rows("audit_entry")[-1]["changes"] == {"connection": "crm", "from": "live", "to": "observe"}
@@ -185,7 +185,7 @@ def test_going_live_needs_somewhere_to_write_to(plant: Plant) -> None:
 
 def test_rotating_a_secret(plant: Plant) -> None:
     def change(function: Any, value: str) -> list[str]:
-        with plant.database.transaction() as tx:
+        with plant.database.transaction(plant.tenant) as tx:
             return [row["fingerprint"] for row in function(tx, plant.tenant, "crm", value, plant.now, "test", plant.outside)]
 
     assert change(add_secret, "new") == [fingerprint("new"), fingerprint("secret")]

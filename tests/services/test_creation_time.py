@@ -28,7 +28,7 @@ def plant(settings: Settings) -> Iterator[Plant]:
 
 
 def put(plant: Plant, text: str) -> Any:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         return apply_policy_file(tx, plant.tenant, read_policy_file(text), plant.now, "test")
 
 

@@ -47,7 +47,7 @@ def test_old_raw_bodies_go_and_what_they_became_stays(settings: Settings) -> Non
     plant.deliver(body=b"unreadable")
     plant.apply()
     events = plant.rows("event")
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         assert forget_bodies(tx, plant.now + 1, 100) == 1
     assert [d["body"] for d in plant.rows("delivery")] == [None, b"unreadable"], "what may still be replayed is kept"
     assert plant.rows("event") == events
@@ -62,7 +62,7 @@ def test_a_batch_has_a_size_in_memory_too(settings: Settings) -> None:
         )
     sizes = []
     while True:
-        with plant.database.transaction() as tx:
+        with plant.database.transaction(plant.tenant) as tx:
             applied = apply_deliveries(tx, plant.now, plant.outside, 200)
         if not applied.deliveries:
             break

@@ -23,7 +23,7 @@ def plant(settings: Settings) -> Iterator[Plant]:
 
 
 def explained(plant: Plant, word: str = "T1", connection: str | None = None) -> dict[str, Any]:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         ticket, owner = choose_ticket(tx, plant.tenant, word, connection)
         return explain_ticket(tx, plant.tenant, ticket, owner, plant.now, plant.outside)
 

@@ -41,7 +41,7 @@ def status(plant: Plant, word: str) -> None:
 
 
 def decide(plant: Plant, service: Callable[..., Override], reason: str = "the customer agreed", **asked: Any) -> Override:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         ticket, _ = choose_ticket(tx, plant.tenant, "T1", None)
         return service(tx, plant.tenant, ticket, **asked, reason=reason, now=plant.now, actor="Kim", outside=plant.outside)
 
@@ -51,7 +51,7 @@ def extend(plant: Plant, by: str = "2h", metric: str = "resolution", **more: Any
 
 
 def strict(plant: Plant, on: bool = True) -> bool:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         return set_strict_mode(tx, plant.tenant, on, plant.now, "Kim")
 
 
@@ -60,7 +60,7 @@ def resolution(plant: Plant) -> dict[str, Any]:
 
 
 def explained(plant: Plant) -> dict[str, Any]:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         ticket, owner = choose_ticket(tx, plant.tenant, "T1", None)
         return explain_ticket(tx, plant.tenant, ticket, owner, plant.now, plant.outside)
 
@@ -215,7 +215,7 @@ def test_a_policy_is_chosen_once_and_an_extension_taken_back_once(plant: Plant) 
 
 def test_nothing_is_decided_while_the_past_is_imported(plant: Plant) -> None:
     plant.tell({**said(plant, "ticket.created", values={"status": "open"}, history=True), "ticket": "T2", "id": "old"})
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         ticket, _ = choose_ticket(tx, plant.tenant, "T2", None)
-    with plant.database.transaction() as tx, pytest.raises(InvalidDefinition, match="imported"):
+    with plant.database.transaction(plant.tenant) as tx, pytest.raises(InvalidDefinition, match="imported"):
         extend_deadline(tx, plant.tenant, ticket, "resolution", "1h", "why not", plant.now, "Kim", plant.outside)

@@ -31,12 +31,12 @@ def plant(settings: Settings) -> Iterator[Plant]:
 
 
 def put(plant: Plant, text: str) -> None:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         apply_policy_file(tx, plant.tenant, read_policy_file(text), plant.now, "test")
 
 
 def plan(plant: Plant, text: str) -> Plan:
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         return plan_change(tx, plant.tenant, read_policy_file(text), plant.now, plant.outside)
 
 
@@ -153,7 +153,7 @@ def test_imports_are_left_out(plant: Plant) -> None:
 
 def test_promises_in_several_chunks(plant: Plant) -> None:
     plant.tell(*(created(f"G{n}", "09:00", "gold") for n in range(5)))
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         told = plan_change(tx, plant.tenant, read_policy_file(TIGHTER), plant.now, plant.outside, chunk=2)
     assert (told.promises, told.counts["earlier"]) == (5, 5)
 

@@ -41,7 +41,7 @@ def plant(settings: Settings, receiver: Receiver) -> Iterator[Plant]:
 
 
 def replay(plant: Plant, *words: str) -> list[Replayed]:
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         return replay_deliveries(tx, plant.tenant, words, plant.now, "test", plant.outside)
 
 
@@ -85,7 +85,7 @@ def test_failed_commands_are_tried_again_once_put_right(plant: Plant, receiver: 
     assert [c["state"] for c in plant.rows("command")] == ["failed"]
     receiver.broken = False
     plant.queue.wakes.clear()
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         (retried,) = retry_commands(tx, plant.tenant, plant.now, "test", plant.outside, connection=plant.crm, external="T1")
     assert (retried.ticket, retried.kind, retried.reason) == ("T1", "add_comment", "crm: does not allow that (403)")
     assert plant.queue.wakes == ["outbox"]
@@ -99,8 +99,8 @@ def test_a_connection_that_is_not_live_is_not_written_to_by_a_retry(plant: Plant
     plant.tell(CREATED)
     plant.pass_time("2026-11-16T10:01")
     plant.send()
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         set_mode(tx, plant.tenant, "crm", "dry_run", plant.now, "test", plant.outside)
-    with plant.database.transaction() as tx, pytest.raises(ConfigurationError, match="crm is not live"):
+    with plant.database.transaction(plant.tenant) as tx, pytest.raises(ConfigurationError, match="crm is not live"):
         retry_commands(tx, plant.tenant, plant.now, "test", plant.outside)
     assert [c["state"] for c in plant.rows("command")] == ["failed"]

@@ -10,7 +10,9 @@ from sla_plugin.services.passwords import hash_password, one_time_password, pass
 from sla_plugin.services.read_books import read_books
 from sla_plugin.services.seed_tenant import ADMIN, DEFAULT_POLICY, OFFICE_HOURS, reset_password, seed_tenant
 from sla_plugin.settings import Settings
+from sla_plugin.store.credentials import add_session, sessions_of
 from sla_plugin.store.db import open_database
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.people import find_person
 
 NOW = 1_790_000_000_000_000
@@ -18,13 +20,13 @@ NOW = 1_790_000_000_000_000
 
 def test_seeds_once(settings: Settings) -> None:
     database = open_database(settings.database_url, settings.data_dir)
-    with database.transaction() as tx:
+    with database.transaction(Duty.TENANTS) as tx:
         seeded = seed_tenant(tx, NOW)
     assert seeded is not None
-    with database.transaction() as tx:
+    with database.transaction(Duty.TENANTS) as tx:
         assert seed_tenant(tx, NOW + 1) is None
-    with database.reading() as tx:
-        admin = find_person(tx, ADMIN)
+    with database.reading(seeded.tenant) as tx:
+        admin = find_person(tx, seeded.tenant, ADMIN)
         assert admin is not None
         assert (admin.role, admin.one_time) == ("admin", True)
         assert password_fits(admin.password_hash, seeded.password)
@@ -47,22 +49,23 @@ def test_the_default_policy_promises_the_documented_numbers() -> None:
 
 def test_a_new_password_ends_sessions_and_the_old_one(settings: Settings) -> None:
     database = open_database(settings.database_url, settings.data_dir)
-    with database.transaction() as tx:
+    with database.transaction(Duty.TENANTS) as tx:
         seeded = seed_tenant(tx, NOW)
         assert seeded is not None
-        before = find_person(tx, ADMIN)
+        before = find_person(tx, seeded.tenant, ADMIN)
         assert before is not None
-        stamp, password = before.stamp, one_time_password()
-    with database.transaction() as tx:
-        reset_password(tx, "ADMIN@localhost", hash_password(password), NOW, "test")
-    with database.reading() as tx:
-        after = find_person(tx, ADMIN)
+        add_session(tx, seeded.tenant, before.id, NOW, NOW + 10**12, "1.2.3.4", "")
+        password = one_time_password()
+    with database.transaction(seeded.tenant) as tx:
+        reset_password(tx, seeded.tenant, "ADMIN@localhost", hash_password(password), NOW, "test")
+    with database.reading(seeded.tenant) as tx:
+        after = find_person(tx, seeded.tenant, ADMIN)
         assert after is not None
-        assert after.stamp != stamp
+        assert list(sessions_of(tx, seeded.tenant, after.id, NOW + 1)) == []
         assert password_fits(after.password_hash, password)
         assert not password_fits(after.password_hash, seeded.password)
         with pytest.raises(ConfigurationError, match="nobody signs in as x@y"):
-            reset_password(tx, "x@y", "hash", NOW, "test")
+            reset_password(tx, seeded.tenant, "x@y", "hash", NOW, "test")
     database.engine.dispose()
 
 

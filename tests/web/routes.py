@@ -19,6 +19,8 @@ TABLE_OF = {
     "calendar_id": "calendar",
     "connection_id": "connection",
     "delivery_id": "delivery",
+    "person_id": "person",
+    "token_id": "token",
 }
 WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css"}
 
@@ -46,7 +48,7 @@ def routes(app: Flask, world: World) -> list[Route]:
     ids = {argument: first_id(world, table) for argument, table in TABLE_OF.items()}
     found = []
     for rule, method in private_rules(app):
-        values = {name: ids[name] if name in ids else WORDS[name] for name in rule.arguments}
+        values = {name: ids[name] if name in ids else WORDS[name] for name in rule.arguments} | ({"kind": "csv"} if rule.endpoint == "audit.export" else {})
         path = re.sub(r"<(?:[^:>]+:)?(\w+)>", lambda match, values=values: str(values[match[1]]), rule.rule)  # type: ignore[misc]
         found.append(Route(rule.endpoint, method, path, any(name in ids for name in rule.arguments)))
     return found

@@ -19,6 +19,7 @@ from sla_plugin.web import committer as committer_module
 from sla_plugin.web.committer import Committer, NotStored
 from sla_plugin.web.door import Doors, WebhookDoor
 from sla_plugin.web.tally import Tally
+from tests.owner import as_owner
 from tests.plant import Plant
 
 SECRET = "secret"
@@ -105,7 +106,7 @@ def test_refused_and_nothing_kept(plant: Plant, door: WebhookDoor, change: dict[
     headers = change.pop("headers", signed(plant, "d1", body, change.pop("secret", SECRET), at))
     assert post(door, body, headers=headers, **change)[0] == status
     assert plant.rows("delivery") == []
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         refused = tx.connection().exec_driver_sql("SELECT refused FROM connection_state").scalar_one()
     assert refused == (1 if status == 401 else 0)
 
@@ -150,8 +151,8 @@ def test_a_restarted_server_is_not_the_senders_matter(postgres_url: str, tmp_pat
     plant = Plant(Settings.from_env({"DATABASE_URL": postgres_url, "SLA_DATA_DIR": str(tmp_path)}))
     door = WebhookDoor(flask, plant.database, plant.outside, lambda: plant.now, Tally(tmp_path / "tally"))
     assert ask(door, plant, "d1") == (202, None)
-    with plant.database.reading() as tx:
-        tx.connection().exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    with as_owner(plant.database.engine) as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
     assert ask(door, plant, "d2") == (202, None)
     door.committer.close()
     plant.close()
@@ -167,7 +168,7 @@ def test_a_retired_secret_ends_soon_and_one_thread_looks_it_up(plant: Plant, loo
     doors = Doors(plant.database, plant.outside, lambda: now[0])
     assert doors.find("nobody") is None
     assert doors.find("crm") is not None
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         tx.connection().execute(update(Connection.__table__).values(sealed_secrets=[]))  # type: ignore[arg-type]
     if looked_up_elsewhere:
         assert doors._looking.acquire(blocking=False)
@@ -190,7 +191,7 @@ def ask(door: WebhookDoor, plant: Plant, key: str) -> tuple[int, str | None]:
 @contextlib.contextmanager
 def nobody_writes(plant: Plant) -> Iterator[None]:
     """Somebody else holds the write turn (SQLite) or the table (Postgres)."""
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         if tx.is_postgres:
             tx.connection().exec_driver_sql("LOCK TABLE delivery IN EXCLUSIVE MODE")
         yield

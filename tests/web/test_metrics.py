@@ -17,9 +17,11 @@ from sla_plugin.reports.machine import LATELY, MOST, lateness_of, read_machine
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import CIRCUIT_OPEN, note_state
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
+from sla_plugin.store.duties import Duty
 from sla_plugin.store.outbox import CallRow
 from sla_plugin.web.metric_table import METRICS, table_markdown
 from sla_plugin.web.tally import BOUNDS, Tally
+from tests.owner import as_owner
 from tests.plant import MINUTE, SECOND, Plant, iso
 from tests.web.conftest import app_of, page_settings
 from tests.web.world import NOW, World, full_world
@@ -107,7 +109,7 @@ def test_it_tells_what_is_stored(watched: World) -> None:
 
 def test_names_of_tickets_and_people_are_in_no_label(watched: World) -> None:
     text_ = app_of(watched).test_client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
-    with watched.runtime.database.reading() as tx:
+    with watched.runtime.database.reading(watched.tenant) as tx:
         for table, column in (
             ("ticket", "external_id"),
             ("ticket", "subject"),
@@ -125,7 +127,7 @@ def test_an_inbox_that_waits_and_a_connection_that_is_paused(watched: World) -> 
     def stored(key: str, age: int, **more: Any) -> dict[str, Any]:
         return {**delivery_row(watched.tenant, watched.connection, key, NOW - age, {}, b"{}"), **more}
 
-    with watched.runtime.database.transaction() as tx:
+    with watched.runtime.database.transaction(watched.tenant) as tx:
         insert_deliveries(tx, [stored("w1", 90 * SECOND), stored("w2", 2 * SECOND), stored("w3", 9 * MINUTE, tries=2), stored("w4", 30 * MINUTE, history=True)])
         reason = f"{CIRCUIT_OPEN} after 5 failures in a row: the helpdesk is in trouble"
         note_state(tx, watched.tenant, watched.connection, paused_until=NOW + 30 * SECOND, paused_reason=reason, failures=5, limit_remaining=17, refused=3)
@@ -141,8 +143,8 @@ def test_an_inbox_that_waits_and_a_connection_that_is_paused(watched: World) -> 
 
 def test_a_database_that_is_gone_is_said_not_hidden(watched: World, tmp_path: Path) -> None:
     app = app_of(watched)
-    with watched.runtime.database.transaction() as tx:
-        tx.execute(text("ALTER TABLE connection_state RENAME TO elsewhere"))
+    with as_owner(watched.runtime.database.engine) as connection:
+        connection.execute(text("ALTER TABLE connection_state RENAME TO elsewhere"))
     answer = app.test_client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
     assert "sla_database_up 0.0" in answer.text
@@ -172,14 +174,14 @@ def test_lateness_and_overdue(settings: Settings) -> None:
         plant.tell({"type": "ticket.created", "id": "e1", "ticket": "T1", "occurred_at": iso(plant.now)})
         due = plant.next_transition() or 0
         plant.now = due + 3 * SECOND
-        with plant.database.reading() as tx:
+        with plant.database.reading(Duty.CHECKING) as tx:
             machine = read_machine(tx, plant.now, {})
         assert machine.overdue == 3 * SECOND
         plant.keep()
-        with plant.database.reading() as tx:
+        with plant.database.reading(Duty.CHECKING) as tx:
             machine = read_machine(tx, plant.now, {})
         assert (machine.overdue, machine.tenants[0].lateness.worst, machine.tenants[0].alerts["warning"]) == (0, 3 * SECOND, 1)
-        with plant.database.reading() as tx:
+        with plant.database.reading(Duty.CHECKING) as tx:
             assert read_machine(tx, plant.now + LATELY + 1, {}).tenants[0].lateness.count == 0
     finally:
         plant.close()
@@ -196,9 +198,9 @@ def test_no_query_reads_a_large_table_in_full(postgres_url: str, tmp_path: Path)
     engine = world.runtime.database.engine
     try:
         call = {"connection_id": world.connection, "promise_id": 1, "ticket_id": 1, "external_id": "1", "marker": "m", "state": "waiting", "next_at": NOW}
-        with world.runtime.database.transaction() as tx:
+        with world.runtime.database.transaction(world.tenant) as tx:
             tx.add(CallRow(tenant_id=world.tenant, id=1, **call, created_at=NOW, tried_at=NOW))
-        with engine.begin() as connection:
+        with as_owner(engine) as connection:
             for table in ("delivery", "alert", "command", "call", "promise", "event"):
                 columns = [row[0] for row in connection.execute(text("SELECT column_name FROM information_schema.columns WHERE table_name = :t"), {"t": table})]
                 fresh = {"id": "g + 1", "delivery_key": "'k' || g", "event_key": "'k' || g", "key": "'k' || g", "cycle": "g + 1000", "state": "CASE WHEN g % 400 = 0 THEN state ELSE " + ("'applied'" if table == "delivery" else "'sent'") + " END", "received_at": "received_at - g * 1000000::bigint", "raised_at": "raised_at - g * 1000000::bigint", "next_transition_at": "NULL"}  # fmt: skip  # noqa: E501
@@ -209,17 +211,16 @@ def test_no_query_reads_a_large_table_in_full(postgres_url: str, tmp_path: Path)
                 )
             for table in BIG:
                 connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = off)"))
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
         asked: list[tuple[str, Any]] = []
         listen.listen(engine, "before_cursor_execute", lambda _c, _cursor, statement, parameters, *_: asked.append((statement, parameters)))
-        with world.runtime.database.reading() as tx:
+        with world.runtime.database.reading(Duty.CHECKING) as tx:
             read_machine(tx, NOW, {name: connector.limits for name, connector in world.runtime.outside.connectors.items()})
         statements = [one for one in asked if one[0].lstrip().upper().startswith("SELECT")]
         assert len(statements) > 8
-        with engine.connect() as connection:
+        with world.runtime.database.reading(Duty.CHECKING) as tx:
             for statement, parameters in statements:
-                plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
+                plan = "\n".join(row[0] for row in tx.connection().exec_driver_sql(f"EXPLAIN {statement}", parameters))
                 scanned = set(re.findall(r"Seq Scan on (\w+)", plan)) & {"delivery", "alert", "promise", "event", "command", "call"}
                 assert not scanned, f"{statement}\n{plan}"
     finally:
@@ -236,10 +237,10 @@ def test_readings_are_shared(watched: World) -> None:
 
 
 def test_a_full_inbox_is_counted_to_a_limit(small_world: World) -> None:
-    with small_world.runtime.database.transaction() as tx:
+    with small_world.runtime.database.transaction(small_world.tenant) as tx:
         rows = [delivery_row(small_world.tenant, 1, f"k{number}", NOW, {}, b"") for number in range(MOST + 5)]
         insert_deliveries(tx, rows)
-    with small_world.runtime.database.reading() as tx:
+    with small_world.runtime.database.reading(Duty.CHECKING) as tx:
         assert read_machine(tx, NOW, {}).tenants[0].inbox["live"].count == MOST
 
 

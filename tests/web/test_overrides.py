@@ -78,7 +78,7 @@ def test_strict_mode_refuses_an_attempt_by_url_and_shows_it(world: World) -> Non
     browser = browser_of(world, "ana@example.com")
     path = ticket_path(browser, "4820")
     browser.get(path)
-    with world.runtime.database.transaction() as tx:
+    with world.runtime.database.transaction(world.tenant) as tx:
         set_strict_mode(tx, world.tenant, True, NOW, "Kim")
     assert "Strict mode: no exceptions. Nobody" in browser.get(path)
     text = browser.post(f"{path}/extend", metric="resolution", by="2h", reason="because")

@@ -137,7 +137,7 @@ def test_a_policy_is_made_and_changed(world: World) -> None:
     browser.get("/policies/new")
     text = browser.post("/policies/new", **POLICY, field="priority", operator="in", value="P1, P2")
     assert "Saved as version 1" in text
-    with world.runtime.database.reading() as tx:
+    with world.runtime.database.reading(world.tenant) as tx:
         definition = read_stored(tx, world.tenant).policies["Silver"][1]
     assert definition["targets"] == {"resolution": {"P1": "8h"}}
     assert definition["applies_to"] == {"all": [{"field": "priority", "in": ["P1", "P2"]}]}
@@ -156,7 +156,7 @@ def test_a_policy_asks_when_a_ticket_was_created(world: World, field: str, opera
     browser = browser_of(world)
     browser.get("/policies/new")
     assert "Saved as version 1" in browser.post("/policies/new", **POLICY, field=field, operator=operator, value=typed)
-    with world.runtime.database.reading() as tx:
+    with world.runtime.database.reading(world.tenant) as tx:
         assert read_stored(tx, world.tenant).policies["Silver"][1]["applies_to"] == {"all": [{"field": field, operator: stored}]}
     path = re.search(r'href="(/policies/\d+)"[^>]*>Silver', browser.get("/policies"))
     assert path
@@ -171,7 +171,7 @@ def test_a_policy_keeps_what_the_form_does_not_show(world: World) -> None:
     form |= {f"target-first_response-{p}": "1h" for p in ("P0", "P1", "P2", "P3")}
     form |= {"target-resolution-P0": "4h cal", "target-resolution-P1": "6h", "target-resolution-P2": "24h", "on_breach": "comment_breach"}
     assert "Saved as version 2" in browser.post(path, **form)
-    with world.runtime.database.reading() as tx:
+    with world.runtime.database.reading(world.tenant) as tx:
         version, definition = read_stored(tx, world.tenant).policies["Gold"]
     assert version == 2
     assert definition["applies_to"] == GOLD["applies_to"]
@@ -294,7 +294,7 @@ def test_writing_is_turned_on_only_after_a_look(world: World) -> None:
     text = browser.post(f"{path}/mode", mode="live")
     assert "Turn writing on for CRM EU?" in text
     assert "Set priority P0 instead of P1" in text
-    with world.runtime.database.reading() as tx:
+    with world.runtime.database.reading(world.tenant) as tx:
         assert get_connection(tx, world.tenant, world.connection).mode == "dry_run"  # type: ignore[union-attr]
     assert "writing: live" in browser.post(f"{path}/mode", mode="live", sure="yes")
 

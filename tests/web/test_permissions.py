@@ -40,7 +40,7 @@ def test_every_permission_guards_something_or_waits_to(small_world: World) -> No
     assert set(PERMISSIONS) - used == WAITING
 
 
-WAITING = {"people.read", "people.write", "tokens.read", "tokens.write", "audit.read", "settings.read", "settings.write"}
+WAITING = {"settings.read", "settings.write"}
 
 
 def test_a_route_that_declares_nothing_answers_nobody(small_world: World) -> None:
@@ -64,6 +64,8 @@ def test_each_role_gets_what_the_table_says(world: World, role: str) -> None:
     nouns = {name.partition(".")[0] for name in allowed(role)}
     wrong = []
     for route in routes(app, world):
+        if route.path.endswith("/sessions") and role == "admin":
+            continue  # ends what the walk needs; has its own test
         need = needed(app, route.endpoint, route.method) or ""
         browser.get("/me")
         answer = browser.client.open(route.path, method=route.method, data={"csrf_token": browser.token} if route.method != "GET" else None)
@@ -126,7 +128,7 @@ def test_a_customer_asks_to_escalate_and_agents_are_alerted(world: World) -> Non
     assert "an agent took it" in customer.get(path)
     assert "waits for an agent" in customer.post(f"{path}/escalate", reason="And again")
 
-    with world.runtime.database.reading() as tx:
+    with world.runtime.database.reading(world.tenant) as tx:
         kinds = tx.scalars(select(EventRow.actor_role).where(EventRow.kind == "escalation.requested")).all()
         entries = tx.scalars(select(AuditEntry).where(AuditEntry.what == "escalation requested")).all()
     assert list(kinds) == ["customer", "customer"]

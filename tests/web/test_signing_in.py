@@ -2,9 +2,13 @@
 
 import pytest
 
-from sla_plugin.store.people import find_person, set_password
+from sla_plugin.services.passwords import hash_password
+from sla_plugin.services.sign_in import FIRST_WAIT, FREE, source_of, wait_after
+from sla_plugin.store.duties import Duty
+from sla_plugin.store.people import add_person, find_person, set_password
+from sla_plugin.store.tenants import add_tenant
 from sla_plugin.web.admin.frame import CSP
-from sla_plugin.web.sessions import FAILURES, LOCK, Refused, sign_in
+from sla_plugin.web.sessions import Refused, sign_in
 from tests.web.conftest import app_of, browser_of
 from tests.web.world import NOW, PASSWORD, World
 
@@ -31,20 +35,87 @@ def test_next_never_leads_elsewhere(small_world: World, elsewhere: str) -> None:
     assert browser.client.post("/login", data=form).location == "/"
 
 
-def test_ten_failures_lock_for_a_quarter_of_an_hour(small_world: World) -> None:
+def tries(world: World, number: int, source: str, password: str = "wrong", now: int = NOW) -> list[object]:
+    return [sign_in(world.runtime.database, "kim@example.com", password, source, now) for _ in range(number)]
+
+
+def test_a_source_that_guesses_waits_longer_and_longer(small_world: World) -> None:
+    assert tries(small_world, FREE, "1.2.3.4") == [Refused()] * (FREE - 1) + [Refused(NOW + FIRST_WAIT)]
+    assert tries(small_world, 1, "1.2.3.4", PASSWORD, NOW + FIRST_WAIT - 1) == [Refused(NOW + FIRST_WAIT)], "the right one has to wait, too"
+    later = NOW + FIRST_WAIT
+    assert tries(small_world, 1, "1.2.3.4", "wrong", later) == [Refused(later + 2 * FIRST_WAIT)]
+    assert not isinstance(tries(small_world, 1, "1.2.3.4", PASSWORD, later + 2 * FIRST_WAIT)[0], Refused)
+    assert [wait_after(n) // 1_000_000 for n in (0, 4, 5, 6, 7, 12, 13, 10_000)] == [0, 0, 15, 30, 60, 1920, 3600, 3600]
+
+
+def test_guesses_from_elsewhere_keep_nobody_out(small_world: World) -> None:
+    now = NOW
+    for n in range(200):
+        tries(small_world, 1, f"66.6.6.{n % 20}", now=now)
+        now += 60_000_000
+    assert not isinstance(tries(small_world, 1, "1.2.3.4", PASSWORD, now)[0], Refused)
+
+
+def test_an_unknown_account_waits_like_a_known_one(small_world: World) -> None:
     database = small_world.runtime.database
-    answers = [sign_in(database, "kim@example.com", "wrong", NOW) for _ in range(FAILURES)]
-    assert answers[-2:] == [Refused(), Refused(NOW + LOCK)]
-    assert sign_in(database, "kim@example.com", PASSWORD, NOW + LOCK - 1) == Refused(NOW + LOCK)
-    assert not isinstance(sign_in(database, "kim@example.com", PASSWORD, NOW + LOCK + 1), Refused)
+    unknown = [sign_in(database, "nobody@example.com", "wrong", "1.2.3.4", NOW) for _ in range(FREE + 1)]
+    assert unknown == tries(small_world, FREE + 1, "1.2.3.4")
+
+
+def test_a_browser_that_was_let_in_before_is_a_source_of_its_own(small_world: World) -> None:
+    """Behind a proxy all have one address: the admin's own browser still gets in while somebody guesses."""
+    browser = browser_of(small_world)
+    browser.get("/me")
+    browser.post("/logout")
+    tries(small_world, 50, "127.0.0.1")
+    browser.get("/login")
+    assert "<h1>Overview</h1>" in browser.post("/login", email="kim@example.com", password=PASSWORD)
+    stranger = browser_of(small_world, None)
+    stranger.get("/login")
+    assert "wait until" in stranger.post("/login", 422, email="kim@example.com", password=PASSWORD)
+    stranger.client.set_cookie("sla_device", "forged", path="/login")
+    assert "wait until" in stranger.post("/login", 422, email="kim@example.com", password=PASSWORD)
 
 
 def test_a_success_forgives_failures(small_world: World) -> None:
-    database = small_world.runtime.database
-    for _ in range(FAILURES - 1):
-        sign_in(database, "kim@example.com", "wrong", NOW)
-    sign_in(database, "kim@example.com", PASSWORD, NOW)
-    assert sign_in(database, "kim@example.com", "wrong", NOW) == Refused()
+    tries(small_world, FREE - 1, "1.2.3.4")
+    tries(small_world, 1, "1.2.3.4", PASSWORD)
+    assert tries(small_world, 1, "1.2.3.4") == [Refused()]
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("1.2.3.4", "1.2.3.4"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:1", "2001:db8::/64"),
+        ("::ffff:1.2.3.4", "1.2.3.4"),
+        (None, "unknown"),
+        ("x", "unknown"),
+    ],
+)
+def test_sources(address: str | None, source: str) -> None:
+    assert source_of(address) == source
+
+
+def test_somebody_in_two_tenants_says_where_to(small_world: World) -> None:
+    with small_world.runtime.database.transaction(Duty.TENANTS) as tx:
+        other = add_tenant(tx, "Nordwind", NOW)
+        add_person(tx, other, "kim@example.com", "Kim Lee", "agent", hash_password(PASSWORD), NOW, one_time=False)
+        different = hash_password("another password")
+    browser = browser_of(small_world, None)
+    browser.get("/login")
+    text = browser.post("/login", 422, email="kim@example.com", password=PASSWORD)
+    assert "Choose one" in text
+    assert "Nordwind" in text
+    text = browser.post("/login", email="kim@example.com", password=PASSWORD, tenant=str(other))
+    assert '<span class="tenant">Nordwind</span>' in text
+    with small_world.runtime.database.transaction(other) as tx:
+        person = find_person(tx, other, "kim@example.com")
+        assert person is not None
+        set_password(tx, other, person.id, different, one_time=False)
+    elsewhere = browser_of(small_world)
+    assert '<span class="tenant">Acme Support</span>' in elsewhere.get("/sla"), "the password says which"
 
 
 def test_wrong_password_says_so_and_keeps_the_address(small_world: World) -> None:
@@ -57,8 +128,8 @@ def test_wrong_password_says_so_and_keeps_the_address(small_world: World) -> Non
 
 
 def test_a_one_time_password_must_be_changed_first(small_world: World) -> None:
-    with small_world.runtime.database.transaction() as tx:
-        person = find_person(tx, "kim@example.com")
+    with small_world.runtime.database.transaction(small_world.tenant) as tx:
+        person = find_person(tx, small_world.tenant, "kim@example.com")
         assert person is not None
         set_password(tx, person.tenant_id, person.id, person.password_hash, one_time=True)
     browser = browser_of(small_world)
@@ -80,8 +151,8 @@ def test_a_new_password_ends_other_sessions(small_world: World) -> None:
 def test_forms_without_their_token_are_refused(small_world: World) -> None:
     browser = browser_of(small_world)
     assert browser.client.post("/logout").status_code == 400
-    with small_world.runtime.database.reading() as tx:
-        assert find_person(tx, "kim@example.com") is not None
+    with small_world.runtime.database.reading(small_world.tenant) as tx:
+        assert find_person(tx, small_world.tenant, "kim@example.com") is not None
 
 
 def test_every_page_has_the_strict_headers(small_world: World) -> None:

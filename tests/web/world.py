@@ -15,10 +15,12 @@ from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file
 from sla_plugin.services.keep_time import keep_time, sweep_terms
 from sla_plugin.services.passwords import hash_password
+from sla_plugin.services.tokens import make_token
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import add_connection, note_state
 from sla_plugin.store.deliveries import delivery_row, insert_deliveries
-from sla_plugin.store.people import add_person
+from sla_plugin.store.duties import Duty
+from sla_plugin.store.people import add_person, find_person
 from sla_plugin.store.requesters import bind_requester
 from sla_plugin.store.schema import METADATA
 from sla_plugin.store.tenants import add_tenant, book_revision
@@ -71,16 +73,16 @@ class World:
         received = at(when)
         self._keys[0] += 1
         body = raw if raw is not None else json.dumps({"events": list(events or ())}).encode()
-        with self.runtime.database.transaction() as tx:
+        with self.runtime.database.transaction(self.tenant) as tx:
             insert_deliveries(tx, [delivery_row(self.tenant, self.connection, f"d{self._keys[0]}", received, {"content-type": "application/json"}, body)])
             note_state(tx, self.tenant, self.connection, last_delivery_at=received)
-        with self.runtime.database.transaction() as tx:
+        with self.runtime.database.transaction(Duty.INBOX) as tx:
             apply_deliveries(tx, received + 80_000, self.runtime.outside, 50)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every row of a table that is the tenant's, by id."""
         chosen = METADATA.tables[table]
-        with self.runtime.database.reading() as tx:
+        with self.runtime.database.reading(self.tenant) as tx:
             return [dict(r) for r in tx.execute(select(chosen).where(chosen.c.tenant_id == self.tenant).order_by(chosen.c.id)).mappings()]
 
     def pass_time(self, until: int) -> None:
@@ -89,7 +91,7 @@ class World:
         while step < until:
             step = min(step + 3_600_000_000, until)
             for _ in range(20):
-                with self.runtime.database.transaction() as tx:
+                with self.runtime.database.transaction(Duty.TIME) as tx:
                     if not keep_time(tx, step, self.runtime.outside, 100):
                         break
 
@@ -102,32 +104,32 @@ def event(kind: str, key: str, ticket: str, when: str, **more: Any) -> dict[str,
 CUSTOMER, AGENT = {"id": "u-1", "role": "customer"}, {"id": "a-7", "role": "agent"}
 
 
-def empty_world(settings: Settings) -> World:
+def empty_world(settings: Settings, name: str = "Acme Support", domain: str = "example.com") -> World:
     """A tenant with a person of each role, and nothing else."""
     runtime = build(settings, connectors=(ZendeskConnector(), GenericConnector(clock=lambda: NOW / 1e6)), queue=SilentQueue())
     runtime.clock = lambda: NOW  # type: ignore[method-assign]
     world = World(runtime)
     password = hash_password(PASSWORD)
-    with runtime.database.transaction() as tx:
-        world.tenant = add_tenant(tx, "Acme Support", at("2026-10-01T08:00:00"))
-        add_person(tx, world.tenant, "kim@example.com", "Kim Lee", "admin", password, NOW, one_time=False)
-        add_person(tx, world.tenant, "ula@example.com", "Ula Audit", "auditor", password, NOW, one_time=False)
-        add_person(tx, world.tenant, "ana@example.com", "Ana Agent", "agent", password, NOW, one_time=False)
-        world.customer = add_person(tx, world.tenant, "carl@example.com", "Carl Customer", "customer", password, NOW, one_time=False)
+    with runtime.database.transaction(Duty.TENANTS) as tx:
+        world.tenant = add_tenant(tx, name, at("2026-10-01T08:00:00"))
+        add_person(tx, world.tenant, f"kim@{domain}", "Kim Lee", "admin", password, NOW, one_time=False)
+        add_person(tx, world.tenant, f"ula@{domain}", "Ula Audit", "auditor", password, NOW, one_time=False)
+        add_person(tx, world.tenant, f"ana@{domain}", "Ana Agent", "agent", password, NOW, one_time=False)
+        world.customer = add_person(tx, world.tenant, f"carl@{domain}", "Carl Customer", "customer", password, NOW, one_time=False)
     return world
 
 
-def full_world(settings: Settings) -> World:
+def full_world(settings: Settings, name: str = "Acme Support", domain: str = "example.com") -> World:
     """The company with policies, a connection in dry run, and tickets in every state."""
-    world = empty_world(settings)
+    world = empty_world(settings, name, domain)
     runtime, start = world.runtime, at("2026-10-01T08:00:00")
-    with runtime.database.transaction() as tx:
+    with runtime.database.transaction(world.tenant) as tx:
         apply_policy_file(tx, world.tenant, PolicyFile({"Berlin office": BERLIN}, {"Gold": GOLD, "Everyone": REST}), start, "Kim Lee <kim@example.com>")
         world.connection = add_connection(
             tx,
             world.tenant,
             {
-                "public_id": "crm-eu-7f3",
+                "public_id": "crm-eu-7f3" if domain == "example.com" else f"crm-{domain}",
                 "name": "CRM EU",
                 "connector": "generic",
                 "base_url": "https://crm.example.com/hook",
@@ -143,6 +145,9 @@ def full_world(settings: Settings) -> World:
                 "created_at": start,
             },
         )
+        admin = find_person(tx, world.tenant, f"kim@{domain}")
+        assert admin is not None
+        make_token(tx, admin, "report", ["tickets.read"], 30, NOW, "Kim Lee <kim@example.com>")
         bind_requester(tx, world.tenant, world.customer, world.connection, "u-1")
     created, acme = "ticket.created", {"organization": "Acme GmbH", "priority": "high", "status": "new"}
     world.deliver(
@@ -183,7 +188,7 @@ def full_world(settings: Settings) -> World:
                         "priority": "normal",
                         "status": "new",
                         "subject": subject,
-                        "requester": ("carl@example.com", "u-2", "u-1")[number],
+                        "requester": (f"carl@{domain}", "u-2", "u-1")[number],
                     },
                 )
             ],
@@ -213,7 +218,7 @@ def full_world(settings: Settings) -> World:
         "2026-11-03T16:00:00", [event("ticket.updated", "m3", "4831", "2026-11-03T16:00:00", actor=AGENT, changes={"status": {"from": "new", "to": "closed"}})]
     )
     world.deliver("2026-11-04T13:30:11", None, raw=b'{"type": "ticket.created", "id": "x", "ticket": "9", "occurred_at": "yesterday"}')
-    with runtime.database.transaction() as tx:
+    with runtime.database.transaction(world.tenant) as tx:
         sweep_terms(tx, world.tenant, book_revision(tx, world.tenant), NOW, runtime.outside)
     world.pass_time(NOW)
     return world

@@ -1,10 +1,11 @@
 """Alerts: what needs a person now?"""
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, abort, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from sla_plugin.reports import queries
 from sla_plugin.services.acknowledge_alert import acknowledge_alert
+from sla_plugin.store.alerts import get_alert
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import ALERT_TITLES
 from sla_plugin.web.admin.frame import Runtime, page_blueprint, page_number, render, viewer
@@ -20,7 +21,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Open alerts, or acknowledged ones."""
         tenant = viewer().tenant
         acknowledged = request.args.get("show") == "acknowledged"
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             page = queries.list_alerts(tx, tenant, acknowledged=acknowledged, after=page_number())
             last = queries.last_alert_at(tx, tenant)
         return render("alerts.html", page=page, acknowledged=acknowledged, last=last, metrics=ALERT_TITLES)
@@ -29,7 +30,9 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @needs("alerts.acknowledge")
     def acknowledge(alert: int) -> Response:
         """Take an alert, with a note if one likes."""
-        with runtime.database.transaction() as tx:
+        with runtime.database.transaction(viewer().tenant) as tx:
+            if get_alert(tx, viewer().tenant, alert) is None:
+                abort(404, "There is no such alert here.")
             done = acknowledge_alert(tx, viewer().tenant, alert, request.form.get("note", "").strip(), viewer().now, viewer().actor.name)
         flash("Acknowledged. The clock keeps running." if done else "Somebody else has taken this alert already.")
         return redirect(url_for("overview.show" if request.form.get("back") == "/sla" else "alerts.listing"))

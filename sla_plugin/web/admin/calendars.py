@@ -31,7 +31,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @needs("calendars.read")
     def listing() -> str:
         """Calendars by name, with the policies that use them."""
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             newest = {v.calendar_id: (name, v) for name, v in calendar_versions(tx, viewer().tenant)}
             stored = read_stored(tx, viewer().tenant)
         users: dict[str | None, list[str]] = {}
@@ -57,7 +57,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """The calendar's form, its week as drawn, its versions."""
         if request.method == "POST":
             return _save(runtime, calendar_id)
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             row = tx.get(CalendarRow, (viewer().tenant, calendar_id))
             versions = queries.versions_of_calendar(tx, viewer().tenant, calendar_id)
         if row is None or not versions:
@@ -74,7 +74,7 @@ def weekly_time(calendar: Calendar) -> int:
 
 def _save(runtime: Runtime, calendar_id: int | None) -> str | Response | tuple[str, int]:
     tenant, form = viewer().tenant, request.form.copy()
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         row = tx.get(CalendarRow, (tenant, calendar_id)) if calendar_id is not None else None
         versions = queries.versions_of_calendar(tx, tenant, calendar_id) if calendar_id is not None else []
         stored = read_stored(tx, tenant)
@@ -96,11 +96,11 @@ def _save(runtime: Runtime, calendar_id: int | None) -> str | Response | tuple[s
         form["version"] = str(versions[0].version)
     if errors:
         return _form(form, row, versions, errors)
-    with runtime.database.transaction() as tx:
+    with runtime.database.transaction(viewer().tenant) as tx:
         change = apply_policy_file(tx, tenant, PolicyFile({name: definition}, {}), viewer().now, viewer().actor.name)
     number = change.calendars.get(name)
     flash(f"Saved as version {number}. Clocks count by it from now on; what was counted before stays." if number else "Nothing was different; no new version.")
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         made = next((v.calendar_id for n, v in calendar_versions(tx, tenant) if n == name), None)
     return redirect(url_for("calendars.edit", calendar_id=made))
 

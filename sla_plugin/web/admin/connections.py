@@ -34,7 +34,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @needs("connections.read")
     def listing() -> str:
         """Every connection with its health."""
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             rows = queries.connections_with_state(tx, viewer().tenant)
             _, lights = machine_lights(runtime, tx, viewer().tenant, viewer().now)
         return render("connections.html", rows=rows, lights={light.connection: light for light in lights}, titles=_titles(runtime))
@@ -70,7 +70,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             return refuse("connection_new.html", problem_fields(problem), connector=connector, form=request.form)
         if made.secret:
             session["shown_once"] = runtime.outside.sealer.seal(made.secret)
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             connection = find_by_name(tx, viewer().tenant, made.name)
         flash(f"{made.name} is connected. It writes nothing yet.")
         return redirect(url_for("connections.show", connection_id=connection.id if connection else 0))
@@ -132,7 +132,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def go_live(connection_id: int) -> str:
         """What turning writing on means: the last would-be writes."""
         connection = _found(runtime, connection_id)
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             planned = queries.list_commands(tx, viewer().tenant, state="dry_run", connection=connection_id, limit=20)
             counts = queries.count_commands(tx, viewer().tenant, connection_id)
         return render("connection_live.html", connection=connection, planned=planned.rows, count=counts.get("dry_run", 0))
@@ -175,7 +175,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Sign and store a delivery of our own, as the sender would."""
         connection = _found(runtime, connection_id)
         try:
-            with runtime.database.transaction() as tx:
+            with runtime.database.transaction(viewer().tenant) as tx:
                 delivery = send_test_delivery(tx, connection, viewer().now, viewer().actor.name, runtime.outside)
         except SlaPluginError as problem:
             flash(sentence(str(problem)), "problem")
@@ -195,17 +195,17 @@ def problem_fields(problem: SlaPluginError) -> dict[str, str]:
 
 def _connect(runtime: Runtime, typed: ConnectionForm, *, update: bool) -> Any:
     tenant, outside = viewer().tenant, runtime.outside
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         draft = prepare_connection(tx, tenant, typed, outside, allow_private=runtime.settings.allow_private_urls, update=update)
     facts = prove_connection(draft, outside)
-    with runtime.database.transaction() as tx:
+    with runtime.database.transaction(viewer().tenant) as tx:
         return store_connection(tx, tenant, draft, facts, runtime.clock(), viewer().actor.name, outside)
 
 
 def _act(runtime: Runtime, change: Any, done: str) -> bool:
     """Make a change in a transaction and say so, or say why not."""
     try:
-        with runtime.database.transaction() as tx:
+        with runtime.database.transaction(viewer().tenant) as tx:
             change(tx)
     except SlaPluginError as problem:
         flash(sentence(str(problem)), "problem")
@@ -215,7 +215,7 @@ def _act(runtime: Runtime, change: Any, done: str) -> bool:
 
 
 def _found(runtime: Runtime, connection_id: int) -> Connection:
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         connection = get_connection(tx, viewer().tenant, connection_id)
     if connection is None:
         abort(404, "There is no such connection here.")
@@ -228,7 +228,7 @@ def _titles(runtime: Runtime) -> dict[str, str]:
 
 def _detail(runtime: Runtime, connection_id: int, form: Any, errors: dict[str, str]) -> str:
     tenant, now, outside = viewer().tenant, viewer().now, runtime.outside
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         connection = get_connection(tx, tenant, connection_id)
         if connection is None:
             abort(404, "There is no such connection here.")

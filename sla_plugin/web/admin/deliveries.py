@@ -31,7 +31,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         tenant, now = viewer().tenant, viewer().now
         state, connection, period = request.args.get("state", ""), number_arg("connection"), request.args.get("period", "24h")
         since = now - PERIODS[period] if period in PERIODS else 0
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             page = queries.list_deliveries(tx, tenant, state=state if state in STATES else "", connection=connection, since=since, after=page_number())
             counts = queries.count_deliveries(tx, tenant, since, connection)
             stuck = len(queries.unreadable_deliveries(tx, tenant, connection, MOST))
@@ -48,7 +48,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def show(delivery_id: int) -> str:
         """One delivery: body, headers, what it became."""
         tenant = viewer().tenant
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             delivery = get_delivery(tx, tenant, delivery_id)
             if delivery is None:
                 abort(404, "There is no such delivery here.")
@@ -61,6 +61,9 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @needs("deliveries.replay")
     def replay(delivery_id: int) -> Response:
         """Put one delivery back into the inbox."""
+        with runtime.database.reading(viewer().tenant) as tx:
+            if get_delivery(tx, viewer().tenant, delivery_id) is None:
+                abort(404, "There is no such delivery here.")
         _replay(runtime, [str(delivery_id)])
         return redirect(url_for("deliveries.show", delivery_id=delivery_id))
 
@@ -69,7 +72,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def replay_unreadable() -> str | Response:
         """Say what a replay of all unreadable ones means, then do it."""
         connection = number_arg("connection")
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             found = queries.unreadable_deliveries(tx, viewer().tenant, connection, MOST)
             names = {c.id: c.name for c in list_connections(tx, viewer().tenant)}
         if request.method == "GET":
@@ -82,7 +85,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 def _replay(runtime: Runtime, words: list[str]) -> None:
     try:
-        with runtime.database.transaction() as tx:
+        with runtime.database.transaction(viewer().tenant) as tx:
             replayed = replay_deliveries(tx, viewer().tenant, words, viewer().now, viewer().actor.name, runtime.outside)
     except ConfigurationError as error:
         flash(str(error), "problem")

@@ -53,6 +53,7 @@ class Viewer:
 
     person: Person
     actor: Actor
+    session: int
     tenant_name: str
     zone: ZoneInfo
     now: int
@@ -100,12 +101,13 @@ def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) ->
         if open_to_all:
             return None
         now = runtime.clock()
-        with runtime.database.reading() as tx:
-            person = signed_in(tx, session)
-            tenant = read_tenant(tx, person.tenant_id) if person is not None else None
-        if person is None or tenant is None:
+        found = signed_in(runtime.database, session, now)
+        if found is None:
             return redirect(url_for("signing_in.login", next=request.full_path.rstrip("?") if request.method == "GET" else None))
-        g.viewer = Viewer(person, actor_of(person), tenant.name, zone_of(request.cookies.get("sla_zone"), tenant.time_zone), now)
+        person, session_id = found
+        with runtime.database.reading(person.tenant_id) as tx:
+            tenant = read_tenant(tx, person.tenant_id)
+        g.viewer = Viewer(person, actor_of(person), session_id, tenant.name, zone_of(request.cookies.get("sla_zone"), tenant.time_zone), now)
         if person.one_time and request.endpoint != "me.password":
             return redirect(url_for("me.password"))
         demand(viewer().actor, needed(current_app, request.endpoint or "", request.method))

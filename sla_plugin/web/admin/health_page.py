@@ -3,6 +3,7 @@
 from flask import Blueprint
 
 from sla_plugin.reports import queries
+from sla_plugin.store.isolation import isolation
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
 from sla_plugin.web.admin.machine import machine_lights
@@ -17,11 +18,17 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def show() -> str:
         """Every part, the queues, the connections."""
         tenant, now = viewer().tenant, viewer().now
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(tenant) as tx:
             figures, lights = machine_lights(runtime, tx, tenant, now)
             audit = queries.last_audit(tx, tenant)
         return render(
-            "health.html", figures=figures, lights=lights, known=runtime.parts is not None, audit=audit, database=runtime.database.engine.dialect.name
+            "health.html",
+            figures=figures,
+            lights=lights,
+            known=runtime.parts is not None,
+            audit=audit,
+            database=runtime.database.engine.dialect.name,
+            apart=isolation(runtime.database.engine),
         )
 
     return pages

@@ -1,14 +1,17 @@
 """One's own page: theme, zone, password."""
 
-from flask import Blueprint, flash, redirect, request, session, url_for
+from typing import Any
+
+from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from sla_plugin.services.passwords import password_fits
-from sla_plugin.store.audit import append_audit
+from sla_plugin.services.people import sign_out
+from sla_plugin.store.credentials import sessions_of
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import THEMES, Runtime, page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.frame import zone_of as known_zone
-from sla_plugin.web.sessions import begin, change_password, password_problem
+from sla_plugin.web.sessions import change_password, password_problem
 
 _YEAR = 365 * 86400  # seconds
 
@@ -27,7 +30,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @needs("account.use")
     def show() -> str:
         """Theme and zone of this browser."""
-        return render("me.html", themes=THEMES, errors={}, form={"zone": request.cookies.get("sla_zone_fixed", "")})
+        return _page(runtime, {"zone": request.cookies.get("sla_zone_fixed", "")}, {})
 
     @pages.post("/me")
     @needs("account.use")
@@ -36,7 +39,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         name = request.form.get("zone", "").strip()
         if name and known_zone(name).key != name:
             said = f"{name} is not a time zone we know. Write one such as Europe/Berlin, or leave it empty to follow this browser."
-            return refuse("me.html", {"zone": said}, themes=THEMES, form=request.form)
+            return _page(runtime, request.form, {"zone": said}), 422
         answer = redirect(url_for("me.show"))
         chosen = request.form.get("theme", "auto")
         secure = runtime.settings.public_url.startswith("https://")
@@ -66,13 +69,25 @@ def blueprint(runtime: Runtime) -> Blueprint:
             errors["again" if typed != again else "password"] = problem
         if errors:
             return refuse("password.html", errors)
-        fresh = change_password(runtime.database, person, typed)
-        if fresh is not None:
-            begin(session, fresh)
-            session.permanent = True
-        with runtime.database.transaction() as tx:
-            append_audit(tx, person.tenant_id, runtime.clock(), viewer().actor.name, "password changed", {"person": person.email})
+        change_password(runtime.database, person, viewer().session, typed, viewer().now)
         flash("Your password is changed. Other sessions of yours have ended.")
         return redirect(url_for("me.home"))
 
+    @pages.post("/me/sessions")
+    @needs("account.use")
+    def sessions() -> Response:
+        """End one session of one's own, or all but this one."""
+        mine, chosen = viewer().session, request.form.get("session", "")
+        with runtime.database.transaction(viewer().tenant) as tx:
+            only = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 20 else None
+            ended = sign_out(tx, viewer().tenant, viewer().person.id, viewer().now, viewer().actor.name, only=only, but=mine)
+        flash(f"{ended} session{'' if ended == 1 else 's'} ended." if ended else "There was none to end.")
+        return redirect(url_for("me.show"))
+
     return pages
+
+
+def _page(runtime: Runtime, form: Any, errors: dict[str, str]) -> str:
+    with runtime.database.reading(viewer().tenant) as tx:
+        sessions = sessions_of(tx, viewer().tenant, viewer().person.id, viewer().now)
+    return render("me.html", themes=THEMES, errors=errors, form=form, sessions=sessions)

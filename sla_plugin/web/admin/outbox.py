@@ -22,7 +22,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Commands, the newest first."""
         tenant = viewer().tenant
         state, connection = request.args.get("state", ""), number_arg("connection")
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             page = queries.list_commands(tx, tenant, state=state if state in COMMAND_STATES else "", connection=connection, after=page_number())
             counts = queries.count_commands(tx, tenant, connection)
             connections = queries.connections_with_state(tx, tenant)
@@ -37,7 +37,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Give failed commands (of a ticket, of a connection, all) another chance."""
         wanted, external = request.form.get("connection", ""), request.form.get("external") or None
         try:
-            with runtime.database.transaction() as tx:
+            with runtime.database.transaction(viewer().tenant) as tx:
                 connection = int(wanted) if wanted.isdigit() else None
                 tried = retry_commands(tx, viewer().tenant, viewer().now, viewer().actor.name, runtime.outside, connection=connection, external=external)
         except ConfigurationError as error:

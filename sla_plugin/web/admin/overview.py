@@ -22,7 +22,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def show() -> str:
         """Counters, next deadlines, alerts, the machine."""
         tenant, now = viewer().tenant, viewer().now
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             counts = queries.count_clocks(tx, tenant, now)
             due = queries.tickets_by_deadline(tx, tenant, now, limit=_NEXT)
             clocks = queries.clocks_of_tickets(tx, tenant, [r.Ticket.id for r in due.rows])

@@ -33,7 +33,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def listing() -> str:
         """Policies in the order in which they are tried."""
         tenant = viewer().tenant
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             newest = {v.policy_id: (name, v) for name, v in policy_versions(tx, tenant)}
             covered = queries.open_tickets_by_policy(tx, tenant)
         rows = [(v, Policy.from_definition(v.definition, name)) for name, v in newest.values()]
@@ -54,7 +54,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """The policy's form and its versions."""
         if request.method == "POST":
             return _save(runtime, policy_id)
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             row = tx.get(PolicyRow, (viewer().tenant, policy_id))
             versions = queries.versions_of_policy(tx, viewer().tenant, policy_id)
         if row is None or not versions:
@@ -66,7 +66,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str, int]:
     tenant, form = viewer().tenant, request.form.copy()
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         row = tx.get(PolicyRow, (tenant, policy_id)) if policy_id is not None else None
         versions = queries.versions_of_policy(tx, tenant, policy_id) if policy_id is not None else []
         stored = read_stored(tx, tenant)
@@ -92,7 +92,7 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
         flash("Nothing was different; no new version.")
         return redirect(url_for("policies.listing"))
     try:
-        with runtime.database.transaction() as tx:
+        with runtime.database.transaction(viewer().tenant) as tx:
             change = apply_policy_file(tx, tenant, PolicyFile({}, {definition["name"]: definition}), viewer().now, viewer().actor.name)
     except InvalidDefinition as problem:
         return _form(runtime, form, row, versions, {policy_form.field_of(problem.field): policy_form.sentence(problem.problem)})
@@ -124,7 +124,7 @@ def _move_rows(form: MultiDict[str, str]) -> None:
 
 
 def _form(runtime: Runtime, form: MultiDict[str, str], row: Any, versions: Any, errors: dict[str, str]) -> str | tuple[str, int]:
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         stored = read_stored(tx, viewer().tenant)
         covered = queries.open_tickets_by_policy(tx, viewer().tenant)
     context: dict[str, Any] = {

@@ -23,7 +23,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def listing() -> str:
         """The viewer's own tickets, the last changed first."""
         tenant, now, person = viewer().tenant, viewer().now, viewer().person
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             page = own_tickets(tx, tenant, person.id, person.email, page_number())
             cells = clock_cells(tx, tenant, queries.clocks_of_tickets(tx, tenant, [t.id for t in page.rows]), now)
         return render("portal.html", page=page, cells=cells)
@@ -40,7 +40,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Ask to escalate, with a reason."""
         person = viewer().person
         try:
-            with runtime.database.transaction() as tx:
+            with runtime.database.transaction(viewer().tenant) as tx:
                 ticket = own_ticket(tx, viewer().tenant, person.id, person.email, ticket_id)
                 if ticket is None:
                     abort(404, "There is no such ticket of yours.")
@@ -55,7 +55,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 def _page(runtime: Runtime, ticket_id: int, errors: dict[str, str]) -> str:
     tenant, now, person = viewer().tenant, viewer().now, viewer().person
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         ticket = own_ticket(tx, tenant, person.id, person.email, ticket_id)
         if ticket is None:
             abort(404, "There is no such ticket of yours.")

@@ -14,7 +14,23 @@ from sla_plugin.engine.durations import clock_text, format_duration
 from sla_plugin.settings import secret_keys
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
-from sla_plugin.web.admin import alerts, calendars, connections, deliveries, health_page, me, outbox, overview, policies, portal, signing_in, tickets
+from sla_plugin.web.admin import (
+    alerts,
+    audit,
+    calendars,
+    connections,
+    deliveries,
+    health_page,
+    me,
+    outbox,
+    overview,
+    people,
+    policies,
+    portal,
+    signing_in,
+    tickets,
+    tokens,
+)
 from sla_plugin.web.admin.frame import Runtime, csrf, template_words, theme, viewer, with_headers
 
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
@@ -30,6 +46,9 @@ BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     deliveries.blueprint,
     outbox.blueprint,
     health_page.blueprint,
+    people.blueprint,
+    audit.blueprint,
+    tokens.blueprint,
 )
 
 # group -> its pages; each is shown to whoever has the permission that the page itself declares
@@ -37,7 +56,10 @@ MENU = (
     ("Work", (("overview.show", "Overview"), ("portal.listing", "My tickets"), ("tickets.listing", "Tickets"), ("alerts.listing", "Alerts"))),
     ("Promises", (("policies.listing", "Policies"), ("calendars.listing", "Calendars"))),
     ("Plumbing", (("connections.listing", "Connections"), ("deliveries.listing", "Deliveries"), ("outbox.listing", "Outbox"))),
-    ("Account", (("health_page.show", "Health"), ("me.show", "Me"))),
+    (
+        "Account",
+        (("people.listing", "People"), ("tokens.listing", "API tokens"), ("audit.listing", "Audit"), ("health_page.show", "Health"), ("me.show", "Me")),
+    ),
 )
 
 

@@ -58,7 +58,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Tickets by their tightest clock, filtered and paged."""
         tenant, now = viewer().tenant, viewer().now
         state, text, connection = request.args.get("state", ""), request.args.get("q", "").strip(), number_arg("connection")
-        with runtime.database.reading() as tx:
+        with runtime.database.reading(viewer().tenant) as tx:
             if state == "all":
                 page = queries.tickets_by_change(tx, tenant, connection=connection, text=text, after=page_number())
             else:
@@ -90,7 +90,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def escalate(ticket_id: int) -> Response | tuple[str, int]:
         """Ask to escalate, with a reason."""
         try:
-            with runtime.database.transaction() as tx:
+            with runtime.database.transaction(viewer().tenant) as tx:
                 ticket = get_ticket(tx, viewer().tenant, ticket_id)
                 if ticket is None:
                     abort(404, "There is no such ticket here.")
@@ -103,7 +103,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def decide(ticket_id: int, service: Callable[..., Override], said: str, **asked: Any) -> Response | tuple[str, int]:
         """Commit what somebody decided by hand; what cannot be is said beside its field, and nothing typed is lost."""
         try:
-            with runtime.database.transaction() as tx:
+            with runtime.database.transaction(viewer().tenant) as tx:
                 ticket = get_ticket(tx, viewer().tenant, ticket_id)
                 if ticket is None:
                     abort(404, "There is no such ticket here.")
@@ -140,7 +140,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: Mapping[str, str]) -> tuple[str, int]:
     """The page of one ticket; with `errors` the form that somebody sent again, as 422."""
     tenant, now = viewer().tenant, viewer().now
-    with runtime.database.reading() as tx:
+    with runtime.database.reading(viewer().tenant) as tx:
         ticket = get_ticket(tx, tenant, ticket_id)
         promise = get_promise(tx, tenant, ticket.promise_id) if ticket is not None else None
         connection = get_connection(tx, tenant, ticket.connection_id) if ticket is not None else None

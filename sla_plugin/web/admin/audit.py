@@ -1,0 +1,100 @@
+"""The audit trail: who did what, when, and what it was before."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, abort, request
+
+from sla_plugin.reports.audit_trail import Search, audit_data, search_audit, verify_audit
+from sla_plugin.store.audit import audit_head
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.frame import Runtime, page_blueprint, page_number, render, viewer
+
+_CHUNK = 1000
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """`/audit`, its export, and verifying."""
+    pages = page_blueprint("audit", runtime)
+
+    @pages.get("/audit")
+    @needs("audit.read")
+    def listing() -> str:
+        """Entries that fit the search, the latest first; `verify` follows the chain first."""
+        after = page_number()
+        search, errors = _search(viewer().zone)
+        with runtime.database.reading(viewer().tenant) as tx:
+            page = search_audit(tx, viewer().tenant, search, after[0] if after else None)
+            verdict = verify_audit(tx, viewer().tenant) if "verify" in request.args else None
+            head = audit_head(tx, viewer().tenant)[0]
+        return render("audit.html", page=page, verdict=verdict, head=head, errors=errors, form=request.args, text=_text)
+
+    @pages.get("/audit/export.<kind>")
+    @needs("audit.read")
+    def export(kind: str) -> Response:
+        """What fits the search as CSV or JSON lines."""
+        if kind not in ("csv", "jsonl"):
+            abort(404, "There are csv and jsonl.")
+        search, _ = _search(viewer().zone)
+        lines = _csv_lines if kind == "csv" else _json_lines
+        answer = Response(lines(runtime, viewer().tenant, search), content_type="text/csv; charset=utf-8" if kind == "csv" else "application/jsonl")
+        answer.headers["Content-Disposition"] = f'attachment; filename="audit.{kind}"'
+        return answer
+
+    return pages
+
+
+def _search(zone: ZoneInfo) -> tuple[Search, dict[str, str]]:
+    """The search of the query string; days are the viewer's, the last one included."""
+    instants: dict[str, int | None] = {}
+    errors = {}
+    for name, plus in (("since", 0), ("until", 1)):
+        typed, instants[name] = request.args.get(name, "").strip(), None
+        if typed:
+            try:
+                day = datetime.combine(date.fromisoformat(typed) + timedelta(days=plus), time(), zone)
+                instants[name] = round(day.timestamp()) * 1_000_000
+            except (ValueError, OverflowError):
+                errors[name] = f"{typed} is no day; write one such as 2026-11-21."
+    words = {name: request.args.get(name, "").strip()[:200] for name in ("actor", "what", "thing")}
+    return Search(**words, since=instants["since"], until=instants["until"]), errors
+
+
+def _text(changes: object) -> str:
+    return json.dumps(changes, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def _rows(runtime: Runtime, tenant: int, search: Search) -> Iterator[dict[str, object]]:
+    after = None
+    while True:
+        with runtime.database.reading(tenant) as tx:
+            page = search_audit(tx, tenant, search, after, _CHUNK)
+            rows = [audit_data(entry) for entry in page.rows]
+        yield from rows
+        if page.after is None:
+            return
+        after = page.after[0]
+
+
+def _json_lines(runtime: Runtime, tenant: int, search: Search) -> Iterator[str]:
+    for row in _rows(runtime, tenant, search):
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _csv_lines(runtime: Runtime, tenant: int, search: Search) -> Iterator[str]:
+    columns = ("number", "at", "actor", "what", "changes", "digest", "previous", "chain")
+    yield ",".join(columns) + "\r\n"
+    for row in _rows(runtime, tenant, search):
+        line = io.StringIO()
+        csv.writer(line).writerow([_cell(json.dumps(row[c], ensure_ascii=False) if c == "changes" else row[c]) for c in columns])
+        yield line.getvalue()
+
+
+def _cell(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    text = str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,0 +1,154 @@
+"""People: who can do what? Invite, change role, disable, end sessions, bind the names that helpdesks have for customers."""
+
+from collections.abc import Callable
+
+from flask import Blueprint, abort, flash, redirect, request, session, url_for
+from werkzeug.wrappers import Response
+
+from sla_plugin.errors import InvalidDefinition
+from sla_plugin.permissions import ROLES
+from sla_plugin.services import people as changes
+from sla_plugin.services.bind_requester import bind, unbind
+from sla_plugin.store.connections import list_connections
+from sla_plugin.store.credentials import sessions_of
+from sla_plugin.store.db import Transaction
+from sla_plugin.store.people import Person, get_person, list_people
+from sla_plugin.store.requesters import requesters_of
+from sla_plugin.web.access import needs
+from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
+from sla_plugin.web.admin.policy_form import sentence
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """`/people`, inviting, one person."""
+    pages = page_blueprint("people", runtime)
+
+    @pages.get("/people")
+    @needs("people.read")
+    def listing() -> str:
+        """Everybody, and the form of an invitation."""
+        return _list(runtime, {})
+
+    @pages.post("/people")
+    @needs("people.write")
+    def invite() -> Response | tuple[str, int]:
+        """Somebody new; their one-time link is shown once."""
+        form = request.form
+        try:
+            with runtime.database.transaction(viewer().tenant) as tx:
+                person, secret = changes.invite(
+                    tx, viewer().tenant, form.get("email", ""), form.get("name", ""), form.get("role", ""), viewer().now, viewer().actor.name
+                )
+        except InvalidDefinition as problem:
+            return _list(runtime, {problem.field: sentence(problem.problem)}), 422
+        _show_once(runtime, secret)
+        flash("Invited. Send the link below; it works once, for three days.")
+        return redirect(url_for("people.show", person_id=person))
+
+    @pages.get("/people/<int(max=9223372036854775807):person_id>")
+    @needs("people.read")
+    def show(person_id: int) -> str:
+        """One person: role, sessions, names in helpdesks."""
+        return _one(runtime, person_id, {})
+
+    @pages.post("/people/<int(max=9223372036854775807):person_id>/role")
+    @needs("people.write")
+    def role(person_id: int) -> Response | tuple[str, int]:
+        """Another role; never one's own, never the last admin's."""
+        wanted = request.form.get("role", "")
+        return _change(
+            runtime,
+            person_id,
+            lambda tx, who: changes.change_role(tx, viewer().tenant, who, wanted, viewer().now, viewer().actor.name, viewer().person.id),
+            "The role is changed.",
+        )
+
+    @pages.post("/people/<int(max=9223372036854775807):person_id>/disable")
+    @needs("people.write")
+    def disable(person_id: int) -> Response | tuple[str, int]:
+        """Let in no more, or again (`again`)."""
+
+        def act(tx: Transaction, who: Person) -> None:
+            if "again" in request.form:
+                changes.enable(tx, viewer().tenant, who, viewer().now, viewer().actor.name)
+            else:
+                changes.disable(tx, viewer().tenant, who, viewer().now, viewer().actor.name, viewer().person.id)
+
+        return _change(runtime, person_id, act, "May sign in again." if "again" in request.form else "Disabled; sessions have ended, tokens are refused.")
+
+    @pages.post("/people/<int(max=9223372036854775807):person_id>/link")
+    @needs("people.write")
+    def link(person_id: int) -> Response | tuple[str, int]:
+        """A one-time link for a new password, shown once."""
+
+        def act(tx: Transaction, who: Person) -> None:
+            _show_once(runtime, changes.reset(tx, viewer().tenant, who, viewer().now, viewer().actor.name))
+
+        return _change(runtime, person_id, act, "Send the link below; it works once, for three days. The old password stays valid until then.")
+
+    @pages.post("/people/<int(max=9223372036854775807):person_id>/sessions")
+    @needs("people.write")
+    def sessions(person_id: int) -> Response | tuple[str, int]:
+        """End one session of a person, or all."""
+        chosen = request.form.get("session", "")
+        only = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 20 else None
+
+        def act(tx: Transaction, who: Person) -> None:
+            changes.sign_out(tx, viewer().tenant, who.id, viewer().now, viewer().actor.name, only=only, but=viewer().session)
+
+        return _change(runtime, person_id, act, "Ended.")
+
+    @pages.post("/people/<int(max=9223372036854775807):person_id>/requesters")
+    @needs("people.write")
+    def requesters(person_id: int) -> Response | tuple[str, int]:
+        """Bind a helpdesk's name for the person, or take one back (`remove`)."""
+        connection, external, remove = request.form.get("connection", ""), request.form.get("external", ""), request.form.get("remove", "")
+
+        def act(tx: Transaction, who: Person) -> None:
+            if remove.isascii() and remove.isdigit() and len(remove) < 20:
+                unbind(tx, viewer().tenant, who, int(remove), viewer().now, viewer().actor.name)
+            else:
+                bind(tx, viewer().tenant, who, connection, external, viewer().now, viewer().actor.name)
+
+        return _change(runtime, person_id, act, "Taken back." if remove else "Bound: the person sees the tickets asked for under that name.")
+
+    return pages
+
+
+def _show_once(runtime: Runtime, secret: str) -> None:
+    session["link_shown_once"] = runtime.outside.sealer.seal(f"{runtime.settings.public_url}{url_for('signing_in.welcome', secret=secret)}")
+
+
+def _change(runtime: Runtime, person_id: int, act: Callable[[Transaction, Person], None], done: str) -> Response | tuple[str, int]:
+    try:
+        with runtime.database.transaction(viewer().tenant) as tx:
+            person = get_person(tx, viewer().tenant, person_id)
+            if person is None:
+                abort(404, "There is no such person here.")
+            act(tx, person)
+    except InvalidDefinition as problem:
+        return _one(runtime, person_id, {problem.field: sentence(problem.problem)}), 422
+    flash(done)
+    return redirect(url_for("people.show", person_id=person_id))
+
+
+def _list(runtime: Runtime, errors: dict[str, str]) -> str:
+    with runtime.database.reading(viewer().tenant) as tx:
+        people = list_people(tx, viewer().tenant)
+    return render("people.html", people=people, roles=ROLES, errors=errors, form=request.form)
+
+
+def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
+    with runtime.database.reading(viewer().tenant) as tx:
+        person = get_person(tx, viewer().tenant, person_id)
+        if person is None:
+            abort(404, "There is no such person here.")
+        sessions = sessions_of(tx, viewer().tenant, person_id, viewer().now)
+        connections = list_connections(tx, viewer().tenant)
+        requesters = requesters_of(tx, viewer().tenant, person_id)
+    shown = runtime.outside.sealer.open(session.pop("link_shown_once", None))
+    names = {connection.id: connection.name for connection in connections}
+    return render(
+        "person.html", person=person, sessions=sessions, names=names, requesters=requesters, roles=ROLES, shown_once=shown, errors=errors, form=request.form,
+
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""The audit trail tells of every tampering that it can, and the page finds and exports."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import text
+
+from sla_plugin.reports.audit_trail import verify_audit
+from sla_plugin.store.audit import append_audit, audit_head
+from sla_plugin.store.db import Transaction
+from tests.web.conftest import browser_of
+from tests.web.world import NOW, World
+
+
+def tampered(world: World, *statements: str) -> tuple[int, str | None]:
+    """The verdict after somebody who may do everything has been at it."""
+    with world.runtime.database.reading(world.tenant) as tx:
+        for n in range(9):
+            append_audit(tx, world.tenant, NOW + n, "Kim", f"thing {n}", {"n": n, "before": None, "after": {"x": n}})
+        if tx.is_postgres:
+            tx.execute(text("RESET ROLE"))
+        for statement in statements:
+            tx.execute(text(statement))
+        verdict = verify_audit(tx, world.tenant)
+    return verdict.number, verdict.problem
+
+
+@pytest.mark.parametrize(
+    ("statement", "number", "problem"),
+    [
+        pytest.param("UPDATE audit_entry SET changes = '{}' WHERE number = 3", 3, "content was changed", id="content"),
+        pytest.param("UPDATE audit_entry SET actor = 'Ida' WHERE number = 4", 4, "actor, time", id="actor"),
+        pytest.param("UPDATE audit_entry SET at = at + 1 WHERE number = 4", 4, "actor, time", id="time"),
+        pytest.param("DELETE FROM audit_entry WHERE number = 5", 5, "missing", id="removed"),
+        pytest.param("DELETE FROM audit_entry WHERE number = 1", 1, "missing", id="first removed"),
+        pytest.param("DELETE FROM audit_entry WHERE number > 7", 8, "cut off", id="tail"),
+        pytest.param("UPDATE audit_entry SET number = CASE number WHEN 6 THEN 99 ELSE number END", 6, "missing", id="renumbered"),
+        pytest.param("UPDATE audit_entry SET previous = chain WHERE number = 2", 2, "does not follow", id="previous"),
+    ],
+)
+def test_tampering_is_found(small_world: World, statement: str, number: int, problem: str) -> None:
+    found = tampered(small_world, statement)
+    assert found[0] == number
+    assert problem in str(found[1])
+
+
+def test_two_entries_that_changed_places_are_found(small_world: World) -> None:
+    moves = [f"UPDATE audit_entry SET number = {new} WHERE number = {old}" for old, new in ((3, 103), (4, 3), (103, 4))]
+    assert tampered(small_world, *moves)[0] == 3
+
+
+def test_an_entry_put_in_at_the_end_is_found(small_world: World) -> None:
+    columns = "at, actor, what, changes, salt, digest, previous, chain, tenant_id"
+    copy = f"INSERT INTO audit_entry (number, id, {columns}) SELECT number + 1, id + 1, {columns} FROM audit_entry WHERE number = 9"
+    assert tampered(small_world, copy)[0] == 10
+
+
+def test_a_whole_trail_and_its_anchor(world: World) -> None:
+    def verdict(change: Callable[[Transaction], None] = lambda tx: None) -> str | None:
+        with world.runtime.database.reading(world.tenant) as tx:
+            change(tx)
+            return verify_audit(tx, world.tenant, anchor).problem
+
+    with world.runtime.database.reading(world.tenant) as tx:
+        number, chain = audit_head(tx, world.tenant)
+    assert number > 10
+    anchor: str | None = None
+    assert verdict() is None
+    anchor = f"{number}:{chain}"
+    assert verdict() is None
+
+    def cut_and_set_back(tx: Transaction) -> None:
+        if tx.is_postgres:
+            tx.execute(text("RESET ROLE"))
+        tx.execute(text(f"DELETE FROM audit_entry WHERE number > {number - 2}"))
+        head = f"(SELECT chain FROM audit_entry WHERE number = {number - 2} AND tenant_id = {world.tenant})"
+        tx.execute(text(f"UPDATE audit_head SET number = {number - 2}, chain = {head}"))
+
+    assert "ends before the anchor" in str(verdict(cut_and_set_back)), "what only an anchor kept elsewhere finds"
+    anchor = f"{number - 1}:{chain}"
+    assert "not the entry" in str(verdict())
+
+
+def test_erased_content_leaves_the_chain_whole(small_world: World) -> None:
+    assert tampered(small_world, "UPDATE audit_entry SET changes = '{}', salt = '' WHERE number = 3") == (9, None)
+
+
+def test_the_page_finds_exports_and_verifies(world: World) -> None:
+    browser = browser_of(world, "ula@example.com")
+    assert "The chain is whole" in browser.get("/audit?verify=1")
+    found = browser.get("/audit?actor=kim&what=signed")
+    assert "signed in" not in found.partition("<tbody>")[2]
+    assert "signed in" in browser.get("/audit?actor=ula&since=2026-11-04&until=2026-11-04").partition("<tbody>")[2]
+    assert "Nothing fits." in browser.get("/audit?actor=100%25")
+    assert "is no day" in browser.get("/audit?since=yesterday")
+    rows = [json.loads(line) for line in browser.get("/audit/export.jsonl?what=deliver").splitlines()]
+    assert rows
+    assert {row["what"] for row in rows} == {"deliveries applied"}
+    assert browser.get("/audit/export.csv").splitlines()[0] == "number,at,actor,what,changes,digest,previous,chain"
+    browser.get("/audit/export.pdf", 404)
