@@ -13,7 +13,7 @@ from tests.faults.parts import ROLES
 from tests.faults.points import Point
 from tests.faults.schedules import Disturbed, House, SweepPlan
 
-ENOUGH, MOST = 8, 24  # schedules; more than enough only while a point was reached and never struck
+ENOUGH, MOST = 8, 32  # schedules; more than enough only while a point was reached and never struck
 
 
 @pytest.fixture
