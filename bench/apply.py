@@ -118,7 +118,11 @@ def build(database: Database) -> None:
 
 
 def store(database: Database, count: int) -> None:
-    """The base's deliveries, received a second after they say they happened."""
+    """The base's deliveries, received in one burst, a second after the last one says it happened.
+
+    A backlog that is older would be evaluated up to the oldest delivery that another worker still holds, and the rest left to the timekeeper.
+    """
+    received_at = (base.T0 + base.DAY * 302 + count + 1) * SECOND
     with database.reading(Duty.CHECKING) as tx:
         tenant = the_tenant(tx)
         assert tenant is not None
@@ -126,7 +130,6 @@ def store(database: Database, count: int) -> None:
     for first in range(0, count, 1000):
         rows = []
         for n in range(first, min(first + 1000, count)):
-            received_at = (base.T0 + base.DAY * 302 + n + 1) * SECOND
             rows.append(delivery_row(tenant, connection, f"invocation-{n}", received_at, {}, base.delivery(n)))
         with database.transaction(tenant) as tx:
             insert_deliveries(tx, rows)

@@ -1,6 +1,6 @@
 """One clock while history is folded over it: spans of time and what they count. All durations and instants are integer microseconds (UTC)."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from sla_plugin.engine.business_time import ALWAYS, BusinessTime
 from sla_plugin.engine.policies import Target, Terms
 
 LEVELS = ("warning", "critical", "breach")
+Instants = tuple[int | None, int | None, int | None, int | None]  # of warning, critical, deadline, and the deadline in the next-opening convention
 
 
 class Span(NamedTuple):
@@ -82,17 +83,21 @@ class Run:
             return None
         return target.warning + allowance, target.critical + allowance, target.amount + allowance
 
-    def instants(self) -> tuple[int | None, int | None, int | None, int | None]:
+    def instants(self) -> Instants:
         """When the thresholds are reached, and when the deadline is in the next-opening convention; None for what, held as it is, never comes."""
         thresholds = self.thresholds()
         if thresholds is None:
             return None, None, None, None
         warning, critical, amount = thresholds
-        if warning <= self.counted:
-            return self.instant_of(warning), self.instant_of(critical), self.instant_of(amount), self.instant_of(amount, exceeded=True)
-        counting = self._counting()
-        if counting is None:
-            return None, None, None, None
+        if warning > self.counted:
+            counting = self._counting()
+            if counting is None:
+                return None, None, None, None
+        else:
+            span = self._span_reaching(warning)
+            if span is None or _end(span) <= amount:  # several spans share them
+                return self.instant_of(warning), self.instant_of(critical), self.instant_of(amount), self.instant_of(amount, exceeded=True)
+            counting = _counting_of(span)
         hours, since, counted = counting
         return hours.thresholds(since, warning - counted, critical - counted, amount - counted)
 
@@ -101,11 +106,14 @@ class Run:
         if amount > self.counted or (amount == self.counted and exceeded):
             counting = self._counting()
             return None if counting is None else _within(counting, amount, exceeded)
+        span = self._span_reaching(amount + exceeded)
+        return None if span is None else _within(_counting_of(span), amount, exceeded)
+
+    def _span_reaching(self, counted: int) -> Span | None:
+        """The first closed span that ends with as much; spans that count nothing end with what was there before."""
         for spans in (self.earlier, self.spans):
-            if spans and _end(spans[-1]) >= amount + exceeded:
-                # the first span that ends with as much; spans that count nothing end with what was there before
-                find = bisect_right if exceeded else bisect_left
-                return _within(_counting_of(spans[find(spans, amount, key=_end)]), amount, exceeded)
+            if spans and _end(spans[-1]) >= counted:
+                return spans[bisect_left(spans, counted, key=_end)]
         return None
 
     def _counting(self) -> tuple[BusinessTime, int, int] | None:
@@ -122,16 +130,18 @@ class Run:
                         return _counting_of(span)
         return None
 
-    def note_passed(self, elapsed: int) -> None:
-        """Record the levels that `elapsed` (counted up to now) passes; a level that new terms moved into the past is recorded when they came."""
+    def note_passed(self, elapsed: int, instants: Instants | None = None) -> None:
+        """Record the levels that `elapsed` (counted up to now) passes; a level that new terms moved into the past is recorded when they came.
+
+        `instants` are the run's own, where they are known already.
+        """
         target, passed = self.target, self.passed
         if target is None or elapsed < target.warning or len(passed) == len(LEVELS):
             return
-        for level, amount in zip(LEVELS, self.thresholds() or (), strict=True):
-            breach = level == "breach"
-            if level in passed or elapsed < amount or (breach and elapsed == amount):
+        warning_at, critical_at, _, exceeded_at = instants or self.instants()
+        for level, amount, instant in zip(LEVELS, self.thresholds() or (), (warning_at, critical_at, exceeded_at), strict=True):
+            if level in passed or elapsed < amount or (level == "breach" and elapsed == amount):
                 continue
-            instant = self.instant_of(amount, exceeded=breach)
             if instant is not None:
                 passed[level] = max(instant, self.terms_at)
 

@@ -226,11 +226,12 @@ def _clock(run: Run, as_of: int) -> Clock:
     at = as_of if run.finished_at is None or run.finished_at > as_of else run.finished_at
     last = run.open_span(at)
     elapsed = run.counted + last.counted
-    run.note_passed(elapsed)
+    instants = run.instants()
+    run.note_passed(elapsed, instants)
     phase = run.state if run.finished_at is None else "finished"
     if run.cancelled or run.state == "gone" or run.terms is None:
         phase = "cancelled"
-    warning_at, critical_at, deadline_at, next_open_at = run.instants()
+    warning_at, critical_at, deadline_at, next_open_at = instants
     shown = "breach" in run.passed or phase not in ("on_hold", "cancelled")
     return Clock(
         run.metric,

@@ -119,8 +119,6 @@ def translate(
     elif kind not in _CHOOSERS:
         told = {name: value for name, value in told.items() if name not in _CHOOSING}
     seen = data.get("seen")
-    if seen:
-        seen = _ours({name: value for name, value in seen.items() if name not in _CHOOSING}, status, priority, unset_priority)
     return Fact(
         key=key,
         kind=kind,
@@ -132,7 +130,7 @@ def translate(
         sets=_ours(told, status, priority, unset_priority) if told else {},
         added=tuple(data.get("added") or ()) if "to" not in data else (),
         removed=tuple(data.get("removed") or ()) if "to" not in data else (),
-        seen=seen or {},
+        seen=translate_seen(seen, status, priority, unset_priority) if seen else {},
         seen_at=data.get("seen_at"),
         opening=bool(data.get("opening")),
         own=own or kind == "own.write",
@@ -141,6 +139,13 @@ def translate(
         withdraws=withdraws,
         history_end=bool(data.get("history_end")) or kind == "history.ended",
     )
+
+
+def translate_seen(seen: Mapping[str, Any], status: Mapping[str, str], priority: Mapping[str, str], unset_priority: str) -> dict[str, Any]:
+    """A ticket as it was shown, in our words; arguments as for `translate`."""
+    if not _CHOOSING.isdisjoint(seen):
+        seen = {name: value for name, value in seen.items() if name not in _CHOOSING}
+    return _ours(seen, status, priority, unset_priority)
 
 
 def _extension(told: Mapping[str, Any]) -> tuple[str | None, int] | None:

@@ -44,6 +44,7 @@ class Fold:
     view       the ticket as others set it, with what is true of the fact at hand
     mirror     the ticket with our own writes
     finished   cycles that are over
+    shown      the snapshot that the mirror agrees with; None where it may not
     """
 
     settle: int
@@ -57,6 +58,7 @@ class Fold:
     provisional: int = 0  # how many open cycles are stopped
     begun: bool = False  # whether there was a fact
     history_ended: bool = False
+    shown: Mapping[str, Any] | None = None
 
     @classmethod
     def begin(cls, books: Sequence[Book], settle: int) -> "Fold":
@@ -100,7 +102,7 @@ class Fold:
             tags = tuple(t for t in view["tags"] if t not in fact.removed)
             moved = moved | self._apply({"tags": (*tags, *(t for t in fact.added if t not in tags))})
         if fact.gone is not None:
-            self.gone = fact.gone
+            self.gone, self.shown = fact.gone, None
         if fact.seen and fact.seen_at is None:
             moved = moved | self._heal(fact.seen)
         kind = fact.kind
@@ -150,6 +152,7 @@ class Fold:
     # --- the ticket ------------------------------------------------------------------------------------------------------
     def _apply(self, sets: Mapping[str, Any]) -> frozenset[str]:
         """Set fields as somebody told; the names of those that moved."""
+        self.shown = None
         view, mirror = self.view, self.mirror
         moved = []
         for name, value in sets.items():
@@ -167,10 +170,15 @@ class Fold:
 
     def _heal(self, seen: Mapping[str, Any]) -> frozenset[str]:
         # the status of a merged or deleted ticket is a consequence, not a resolution
+        if seen is self.shown:
+            return _NOTHING
         mirror, gone = self.mirror, self.gone
-        return self._apply({k: v for k, v in seen.items() if mirror.get(k) != v and not (gone and k in ("status", "status_word"))})
+        moved = self._apply({k: v for k, v in seen.items() if mirror.get(k) != v and not (gone and k in ("status", "status_word"))})
+        self.shown = seen
+        return moved
 
     def _write_own(self, fact: Fact) -> None:
+        self.shown = None
         self.mirror.update(fact.sets)
         if fact.added:
             tags = self.mirror["tags"]

@@ -11,7 +11,7 @@ from typing import Any
 import sla_plugin.engine
 from sla_plugin.engine.checkpoints import Checkpoint
 from sla_plugin.engine.evaluate import make_checkpoint
-from sla_plugin.engine.facts import Fact, in_order, translate
+from sla_plugin.engine.facts import Fact, in_order, translate, translate_seen
 from sla_plugin.engine.policies import Book
 from sla_plugin.ports import Words
 from sla_plugin.store.checkpoints import drop_checkpoints, read_checkpoints
@@ -94,7 +94,7 @@ class FactReader:
         return like, imported
 
     def _first_shown(self, seen: str) -> Mapping[str, Any]:
-        found = self._shown[seen] = self._translate("", {"seen": json.loads(seen)}).seen
+        found = self._shown[seen] = translate_seen(json.loads(seen), **self._words)
         return found
 
     def _translate(self, kind: str, data: Mapping[str, Any]) -> Fact:

@@ -84,13 +84,13 @@ def alert_row(tenant: int, promise: Promise, ticket: Ticket, clock: Clock, level
 def ticket_row(ticket: Ticket, verdict: Verdict, now: int) -> dict[str, Any] | None:
     """The mirror's columns; None if nothing changed."""
     mirror = verdict.mirror
-    row: dict[str, Any] = {column: value if (value := mirror.get(name)) is None else str(value)[:length] for name, column, length in _COLUMNS}
+    row: dict[str, Any] = {"updated_at": verdict.last_at if verdict.last_at is not None else now}  # first: what differs most often
+    row |= {column: value if (value := mirror.get(name)) is None else str(value)[:length] for name, column, length in _COLUMNS}
     row["subject"] = row["subject"] or ""
     row["tags"] = list(mirror.get("tags") or ())
     row["fields"] = {k: v for k, v in mirror.items() if k not in _KNOWN}
     row["gone"] = verdict.gone or None
     row["created_at"] = mirror.get("created_at") or _first_started(ticket, verdict)
-    row["updated_at"] = verdict.last_at if verdict.last_at is not None else now
     if all(getattr(ticket, k) == v for k, v in row.items()):
         return None
     row["id"] = ticket.id

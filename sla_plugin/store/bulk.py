@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
+import orjson
 from sqlalchemy import ARRAY, JSON, BigInteger, Boolean, Column, ColumnElement, LargeBinary, Table, any_, bindparam, update
 from sqlalchemy.dialects import sqlite
 
@@ -129,10 +130,17 @@ def _values(table: Table, columns: Sequence[str], rows: Rows) -> tuple[Any, ...]
     plain = [c for c in columns if not _is_binary(table, c)]
     # Postgres passes over keys that it is not asked for; bytes are no JSON
     wanted = rows if len(plain) == len(columns) else [{c: r[c] for c in plain} for r in rows]
-    told = _write(wanted)
+    told = _text_of(wanted)
     if "\\u0000" in told:  # Postgres text cannot hold it
-        told = _write(_without_nul(wanted))
+        told = _text_of(_without_nul(wanted))
     return (told, *([r[c] for r in rows] for c in columns if c not in plain))
+
+
+def _text_of(rows: Any) -> str:
+    try:
+        return orjson.dumps(rows).decode()
+    except TypeError:  # half a surrogate pair, an integer beyond 64 bits: what the standard library can write
+        return _write(rows)
 
 
 def _without_nul(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from sqlalchemy import Index, LargeBinary, String, Table, UniqueConstraint, bindparam, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sla_plugin.store.bulk import insert_rows, update_rows
+from sla_plugin.store.bulk import among, insert_rows, update_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -41,7 +41,7 @@ class Delivery(TenantRow, Base):
     became: Mapped[dict[str, Any] | None]  # {"events": n, "tickets": [...], "kind": ...}
 
 
-BATCH_BYTES = 500_000  # of bodies applied in one transaction
+BATCH_BYTES = 1_000_000  # of bodies applied in one transaction
 DELIVERIES = cast(Table, Delivery.__table__)
 _COUNT_DUPLICATE = (
     update(DELIVERIES)
@@ -111,7 +111,7 @@ def claim_deliveries(tx: Transaction, tenant: int, limit: int, now: int) -> Sequ
         return []
     return tx.execute(
         select(Delivery.id, Delivery.connection_id, Delivery.received_at, Delivery.headers, Delivery.body, Delivery.tries, Delivery.history)
-        .where(Delivery.tenant_id == tenant, Delivery.id.in_(chosen))
+        .where(Delivery.tenant_id == tenant, among(tx, DELIVERIES.c.id, chosen))
         .order_by(Delivery.history, Delivery.id)
     ).all()
 

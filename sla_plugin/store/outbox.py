@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Index, String, Table, UniqueConstraint, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sla_plugin.store.bulk import insert_rows, of_tenant
+from sla_plugin.store.bulk import among, insert_rows, of_tenant
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
@@ -233,7 +233,10 @@ def calls_of_ticket(tx: Transaction, tenant: int, connection: int, externals: Se
     """Every call of some tickets that may have reached the helpdesk."""
     return tx.scalars(
         select(CallRow).where(
-            CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.external_id.in_(list(externals)), CallRow.first_tried_at.is_not(None)
+            CallRow.tenant_id == tenant,
+            CallRow.connection_id == connection,
+            among(tx, CallRow.__table__.c.external_id, externals),
+            CallRow.first_tried_at.is_not(None),
         )
     ).all()
 

@@ -171,7 +171,7 @@ def ensure_tickets(tx: Transaction, tenant: int, connection: int, first_seen: Ma
 
 def lock_promises(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Promise]:
     """Lock promises in id order and return them; history is read only after this."""
-    query = select(*_PROMISE).where(PROMISES.c.tenant_id == tenant, PROMISES.c.id.in_(list(promises))).order_by(PROMISES.c.id)
+    query = select(*_PROMISE).where(PROMISES.c.tenant_id == tenant, among(tx, PROMISES.c.id, promises)).order_by(PROMISES.c.id)
     return _promises(tx, query.with_for_update() if tx.is_postgres else query)
 
 

@@ -7,11 +7,13 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings, strategies
 
 from sla_plugin.engine.business_time import NEVER
 from sla_plugin.engine.checkpoints import Checkpoint
-from sla_plugin.engine.evaluate import Verdict, evaluate, make_checkpoint
+from sla_plugin.engine.clocks import Run
+from sla_plugin.engine.evaluate import SETTLE, Verdict, evaluate, folded, make_checkpoint
 from sla_plugin.engine.facts import Fact
 from sla_plugin.engine.ledger import ledger, sentence
 from sla_plugin.engine.metrics.definitions import Metric
@@ -212,3 +214,55 @@ def test_a_checkpoint_refuses_what_belongs_before_it() -> None:
     assert not checkpoint.fits([answer(70)], [book(terms(2))])
     assert not checkpoint.fits([answer(70)], [*books, book(terms(2), since=at(30), revision=2)])
     assert checkpoint.fits([answer(70)], [*books, book(terms(2), since=at(80), revision=2)])
+
+
+SEEN = {"status": "waiting_customer", "priority": "P1"}
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [],
+        [Fact("own", "own.write", at(20), sets={"priority": "P0"}, own=True)],
+        [Fact("told", "status.changed", at(20), sets={"status": "open"})],
+        [Fact("tagged", "ticket.updated", at(20), added=("vip",))],
+        [Fact("other", "note.internal", at(20), seen={"status": "open"})],
+        [Fact("lost", "note.internal", at(20), seen={"status": "open"}, seen_at=at(25))],
+        [Fact("gone", "ticket.deleted", at(5), gone="deleted"), Fact("back", "ticket.restored", at(25), gone="")],
+    ],
+    ids=["nothing", "our write", "a change", "a tag", "another snapshot", "a later snapshot", "deleted and back"],
+)
+def test_a_snapshot_shown_again_heals_as_if_it_were_another(between: list[Fact]) -> None:
+    """Reading shares equal snapshots between facts: the fold knows one again, and must not trust it where anything moved in between."""
+    shared = [created(), Fact("first", "note.internal", at(10), seen=SEEN), *between, Fact("again", "note.internal", at(30), seen=SEEN)]
+    apart = [replace(f, seen=dict(f.seen)) for f in shared]
+    books = [book(terms())]
+    one, other = evaluate(shared, books, at(600)), evaluate(apart, books, at(600))
+    assert (one.mirror, one.state, clocks_of(one)) == (other.mirror, other.state, clocks_of(other))
+    assert {**one.mirror, **SEEN} == one.mirror
+
+
+def runs_of(history: list[Fact], books: list[Book], as_of: int) -> list[Run]:
+    """Every cycle, as the fold leaves it."""
+    fold, _, _ = folded(history, books, as_of, SETTLE, None, None)
+    return [*fold.finished, *(slot.run for slot in fold.slots if slot.run is not None)]
+
+
+def found_alone(run: Run) -> tuple[int | None, ...]:
+    """The four instants of a run, each looked for by itself."""
+    thresholds = run.thresholds()
+    return (None,) * 4 if thresholds is None else (*map(run.instant_of, thresholds), run.instant_of(thresholds[-1], exceeded=True))
+
+
+@law
+@given(history=histories, books=book_lists, as_of=instants)
+def test_the_four_instants_are_each_of_them_found_alone(history: list[Fact], books: list[Book], as_of: int) -> None:
+    assert all(run.instants() == found_alone(run) for run in runs_of(history, books, as_of))
+
+
+@pytest.mark.parametrize("held_at", range(30, 600, 10))
+def test_the_four_instants_with_a_hold_before_between_and_after_them(held_at: int) -> None:
+    history = [created(), status("waiting_customer", held_at), status("open", held_at + 60), status("waiting_customer", 800), status("open", 900)]
+    found = runs_of(history, [book(terms())], at(2000))
+    assert found
+    assert all(run.instants() == found_alone(run) for run in found)
