@@ -1,4 +1,4 @@
-"""The only reasons to skip a test. Each can be demanded through TESTS_REQUIRE (comma-separated); .ci/run demands all of them."""
+"""The only reasons to skip a test. Each can be demanded through TESTS_REQUIRE (comma-separated); .ci/run demands those that packages can bring."""
 
 MAY_BE_ABSENT = ("chromium", "dovecot", "mounts", "namespaces", "node", "shared", "systemd")
 
