@@ -58,7 +58,7 @@ def test_a_batch_has_a_size_in_memory_too(settings: Settings) -> None:
     plant = Plant(settings)
     for number in range(5):
         plant.deliver(
-            {"type": "ticket.created", "id": f"e{number}", "ticket": f"T{number}", "occurred_at": "2026-11-16T09:00:00Z", "values": {"subject": "x" * 200_000}}
+            {"type": "ticket.created", "id": f"e{number}", "ticket": f"T{number}", "occurred_at": "2026-11-16T09:00:00Z", "values": {"subject": "x" * 400_000}}
         )
     sizes = []
     while True:
