@@ -192,3 +192,18 @@ def test_what_it_promises_in_one_line() -> None:
         policy(targets={"first_response": {"P0": "15m", "P1": "24h"}, "resolution": "8h"}).promise().replace("\u00a0", " ")
         == "first response 15 m to 24 h, resolution 8 h"
     )
+
+
+@pytest.mark.parametrize(
+    ("cover", "words"),
+    [
+        (["24x7", "Acme"], "write 'Acme' alone"),
+        (["Acme", "24x7"], "write 'Acme' alone"),
+        (["Acme", "Acme"], "write 'Acme' alone"),
+        (["Acme", ""], "two that must both be open"),
+        (["Acme"], "two that must both be open"),
+    ],
+)
+def test_two_calendars_that_are_one_are_refused(cover: list[str], words: str) -> None:
+    with pytest.raises(InvalidDefinition, match=words):
+        Policy.from_definition({"name": "P", "calendar": {"cover": cover}, "targets": {"resolution": "1h"}}, "policy")
