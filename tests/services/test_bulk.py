@@ -34,7 +34,7 @@ def plant(settings: Settings) -> Iterator[Plant]:
 def test_what_json_holds_comes_back(plant: Plant, told: Any, kept: Any) -> None:
     fixed = {"connection_id": 1, "first_received_at": 1, "book_revision": 1, "open": True, "history": False, "horizon_at": 0, "alerts_since": 0}
     row = {"tenant_id": plant.tenant, "id": new_id(), **fixed, "choice": {"told": told}}
-    with plant.database.transaction() as tx:
+    with plant.database.transaction(plant.tenant) as tx:
         insert_rows(tx, PROMISES, [row])
-    with plant.database.reading() as tx:
+    with plant.database.reading(plant.tenant) as tx:
         assert tx.execute(select(PROMISES.c.choice).where(PROMISES.c.id == row["id"])).scalar_one() == {"told": kept}
