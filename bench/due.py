@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def stream(database: Database, count: int) -> None:
     """Every open promise to Python, in blocks and with no more columns than needed, and a look at each."""
     due = []
     if database.engine.dialect.name == "postgresql":
-        with database.reading(Duty.TIME) as tx, tx.connection().connection.driver_connection.cursor(name="all") as cursor:  # type: ignore[union-attr]
+        with database.reading(Duty.TIME) as tx, tx.connection().connection.driver_connection.cursor(name="all") as cursor:
             cursor.itersize = 50_000
             cursor.execute("SELECT tenant_id, id, next_transition_at FROM promise WHERE open")
             due = [(tenant, promise) for tenant, promise, at in cursor if at is not None and at <= NOW]
@@ -175,8 +176,8 @@ def compare(large: Database, small: Database | None, count: int, rounds: int) ->
     taken: dict[str, list[float]] = {name: [] for name in ("claim", "stream", "small", "look", "small look")}
     for database in (large, small):
         if database is not None:
-            timed(lambda: claim(database), 20)  # noqa: B023 - called at once
-            timed(lambda: look(database), 20)  # noqa: B023 - called at once
+            timed(partial(claim, database), 20)
+            timed(partial(look, database), 20)
     for _ in range(rounds):
         taken["claim"].append(timed(lambda: claim(large), 15))
         taken["stream"].append(timed(lambda: stream(large, count), 1))

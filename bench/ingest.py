@@ -117,7 +117,7 @@ class Rows:
         )
 
     def _numbers(self, query: str) -> tuple[int, ...]:
-        row = self.connection.execute(query).fetchone()  # type: ignore[call-overload]
+        row = self.connection.execute(query).fetchone()
         assert row is not None
         return tuple(int(n) for n in row)
 

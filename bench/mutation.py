@@ -139,11 +139,11 @@ class _Mutate(ast.NodeTransformer):
         if isinstance(node, ast.Compare):
             for place, operator in enumerate(node.ops):
                 if type(operator) in SWAPS and self.offer(node, f"{type(operator).__name__} in `{ast.unparse(node)[:60]}`"):
-                    node.ops[place] = SWAPS[type(operator)]()  # type: ignore[call-overload]
+                    node.ops[place] = SWAPS[type(operator)]()
                     return node
         elif isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp):
             if type(node.op) in SWAPS and self.offer(node, f"{type(node.op).__name__} in `{ast.unparse(node)[:60]}`"):
-                node.op = SWAPS[type(node.op)]()  # type: ignore[assignment]
+                node.op = SWAPS[type(node.op)]()
                 return node
         elif isinstance(node, ast.Break | ast.Continue):
             if self.offer(node, type(node).__name__):
@@ -200,7 +200,7 @@ def mutants_of(file: Path) -> list[Mutant]:
 def mutated(mutant: Mutant) -> ast.Module:
     """The file with the fault in it."""
     tree = ast.parse(mutant.file.read_text(encoding="utf-8"))
-    return ast.fix_missing_locations(_Mutate(mutant.number).visit(copy.deepcopy(tree)))  # type: ignore[no-any-return]
+    return ast.fix_missing_locations(_Mutate(mutant.number).visit(copy.deepcopy(tree)))
 
 
 class _Loader(importlib.abc.InspectLoader):

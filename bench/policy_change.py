@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -158,13 +159,13 @@ def main() -> None:
             now = NOW + number * MINUTE
             file = read_policy_file(POLICY.format(hours=7 - number % 2, days=32 + number % 2))
             with profiled(told.profile == "plan"), database.reading(tenant) as tx:
-                seconds, own, plan = timed(lambda: plan_change(tx, tenant, file, now, outside))  # noqa: B023 - called at once
+                seconds, own, plan = timed(partial(plan_change, tx, tenant, file, now, outside))
             plans.append(seconds)
             print(f"plan {seconds:.2f} s ({own:.2f} s of our own): {plan.promises} promises, {plan.clocks} clocks, {dict(plan.counts)}", flush=True)
             with database.transaction(tenant) as tx:
                 apply_policy_file(tx, tenant, file, now, "bench")
             with profiled(told.profile == "sweep"):
-                seconds, own, swept = timed(lambda: sweep(database, outside, tenant, now))  # noqa: B023 - called at once
+                seconds, own, swept = timed(partial(sweep, database, outside, tenant, now))
             sweeps.append(seconds)
             print(f"sweep {seconds:.2f} s ({own:.2f} s of our own): {swept} promises", flush=True)
         for name, times in (("plan", plans), ("sweep", sweeps)):

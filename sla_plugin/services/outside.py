@@ -20,19 +20,9 @@ class Traced:
     http: Http
     trace: int
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        operation: str,
-        headers: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-        json: Any = None,
-        data: bytes | None = None,
-    ) -> HttpAnswer:
+    def request(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, **how: Any) -> HttpAnswer:
         """One request, as `Http.request`."""
-        return self.http.request(method, url, operation=operation, headers={**(headers or {}), TRACE_HEADER: str(self.trace)}, auth=auth, json=json, data=data)
+        return self.http.request(method, url, headers={**(headers or {}), TRACE_HEADER: str(self.trace)}, **how)
 
 
 def _written(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:

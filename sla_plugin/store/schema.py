@@ -6,7 +6,9 @@ Migrations expand first and contract a release later (docs/operations.md), so th
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import structlog
 from alembic import command
@@ -15,44 +17,10 @@ from sqlalchemy import Connection, Engine, MetaData, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.store import (
-    alerts,
-    audit,
-    checkpoints,
-    clocks,
-    connections,
-    credentials,
-    deliveries,
-    entities,
-    events,
-    outbox,
-    people,
-    policies,
-    requesters,
-    tenants,
-    tickets,
-)
 from sla_plugin.store.db import Base
 from sla_plugin.store.isolation import act_as_owner, enforce, isolation
 
 log = structlog.get_logger()
-TABLES = (
-    alerts,
-    audit,
-    checkpoints,
-    clocks,
-    connections,
-    credentials,
-    deliveries,
-    entities,
-    events,
-    outbox,
-    people,
-    policies,
-    requesters,
-    tenants,
-    tickets,
-)
 METADATA: MetaData = Base.metadata
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -207,3 +175,8 @@ def demand(engine: Engine) -> None:
             f" ({', '.join(reasons[:3])}): start the newer version"
         )
     log.debug("the database is newer than this version, which goes on serving it", database=found, version=REVISION)
+
+
+# at the end: some of them know this module
+for _module in iter_modules([str(Path(__file__).parent)]):  # a table is known once its module is imported: none can be forgotten here
+    import_module(f"sla_plugin.store.{_module.name}")

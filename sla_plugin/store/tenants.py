@@ -47,6 +47,16 @@ def tenant_name(tx: Transaction, tenant: int) -> str:
     return tx.scalars(select(Tenant.name).where(Tenant.id == tenant)).one()
 
 
+def get_tenant(tx: Transaction, tenant: int) -> Tenant:
+    """The tenant's row."""
+    return tx.scalars(select(Tenant).where(Tenant.id == tenant)).one()
+
+
+def change_tenant(tx: Transaction, tenant: int, **values: str) -> None:
+    """Set columns of a tenant. Raises IntegrityError for a name that another tenant has."""
+    tx.execute(update(Tenant).where(Tenant.id == tenant).values(**values))
+
+
 def book_revision(tx: Transaction, tenant: int) -> int:
     """The current revision of the tenant's policies and calendars."""
     return tx.scalars(select(Tenant.book_revision).where(Tenant.id == tenant)).one()

@@ -6,8 +6,7 @@ import hmac
 import ipaddress
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable
 
 from flask import Blueprint, Response, request
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,32 +16,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sla_plugin import __version__
 from sla_plugin.engine.durations import SECOND
-from sla_plugin.reports.lights import PartHealth
 from sla_plugin.reports.machine import ConnectionFigures, Machine, TenantFigures, read_machine
-from sla_plugin.services.outside import Outside
 from sla_plugin.settings import Settings
 from sla_plugin.store import schema
-from sla_plugin.store.db import Database
 from sla_plugin.store.duties import Duty
 from sla_plugin.web.metric_table import METRICS, MetricRow
+from sla_plugin.web.runtime import Runtime
 from sla_plugin.web.tally import BOUNDS, Answers, Tally
 
 FRESH = 2.0  # seconds for which a reading serves everybody who asks: a scrape in a loop costs no more than one
 Sample = tuple[tuple[str, ...], float]
-
-
-class Runtime(Protocol):
-    """What metrics need of the process they run in."""
-
-    settings: Settings
-    database: Database
-    outside: Outside
-    parts: Callable[[], Mapping[str, PartHealth]] | None
-
-    @staticmethod
-    def clock() -> int:
-        """Now, microseconds UTC."""
-        ...
 
 
 def blueprint(runtime: Runtime, tally: Tally) -> Blueprint:

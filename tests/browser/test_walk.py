@@ -40,6 +40,7 @@ PAGES = (
     "/tokens",
     "/audit",
     "/audit?verify=1",
+    "/settings",
     "/health-page",
     "/me",
 )

@@ -31,8 +31,10 @@ import structlog
 from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.db import open_database
+from tests.faults.disturbed import Disturbed
+from tests.faults.plans import RandomPlan
 from tests.faults.points import Moment
-from tests.faults.schedules import Disturbed, House, RandomPlan
+from tests.faults.schedules import House
 
 RATE = 0.08  # of all moments something goes wrong at
 PER_SCRIPT = 20  # schedules of one script

@@ -17,7 +17,7 @@ import psycopg
 from sqlalchemy import Engine, event
 
 from sla_plugin.ports import Http, HttpAnswer
-from sla_plugin.store.db import WriteTurn
+from sla_plugin.store.write_turn import WriteTurn
 
 LOSE = "X-Lose"  # header of a played request: which half of the exchange the wire loses
 TURN = "TURN"  # no fault point: a part that waits for the write turn

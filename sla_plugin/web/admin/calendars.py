@@ -17,8 +17,9 @@ from sla_plugin.store.policies import Calendar as CalendarRow
 from sla_plugin.store.policies import calendar_versions
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin import calendar_form
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, refuse, render, viewer
 from sla_plugin.web.formats import instant, local
+from sla_plugin.web.runtime import Runtime
 
 NEW = {"time_zone": "", "hours": {day: ["09:00-17:00"] for day in ("mon", "tue", "wed", "thu", "fri")}}
 

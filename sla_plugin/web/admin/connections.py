@@ -15,9 +15,10 @@ from sla_plugin.services.connect_helpdesk import ConnectionForm, new_secret, pre
 from sla_plugin.services.send_test_delivery import send_test_delivery
 from sla_plugin.store.connections import MODES, Connection, find_by_name, get_connection, get_state
 from sla_plugin.web.access import needs
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.machine import machine_lights
 from sla_plugin.web.admin.policy_form import sentence
+from sla_plugin.web.runtime import Runtime
 
 MODE_WORDS = {
     "observe": "Clocks run and alerts appear here. Nothing is planned for the helpdesk.",

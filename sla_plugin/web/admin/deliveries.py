@@ -14,7 +14,8 @@ from sla_plugin.services.replay_delivery import replay_deliveries
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.deliveries import STATES, get_delivery
 from sla_plugin.web.access import needs
-from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.frame import number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.runtime import Runtime
 
 PERIODS = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 MOST = 2000  # deliveries replayed at once

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session, url_for
@@ -13,15 +13,13 @@ from flask_wtf.csrf import CSRFProtect
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from sla_plugin.language import language, speak
 from sla_plugin.permissions import Actor
-from sla_plugin.reports.lights import PartHealth
 from sla_plugin.reports.queries import read_tenant
-from sla_plugin.services.outside import Outside
-from sla_plugin.settings import Settings
-from sla_plugin.store.db import Database
 from sla_plugin.store.people import Person
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand, needed
+from sla_plugin.web.runtime import Runtime
 from sla_plugin.web.sessions import actor_of, signed_in
 
 THEMES = ("auto", "light", "dark")
@@ -31,20 +29,6 @@ CSP = (
 )
 _STATIC = Path(__file__).parent / "static"
 csrf = CSRFProtect()
-
-
-class Runtime(Protocol):
-    """What pages need of the process they run in; `parts` says how the other processes are, where somebody knows."""
-
-    settings: Settings
-    database: Database
-    outside: Outside
-    parts: Callable[[], Mapping[str, PartHealth]] | None
-
-    @staticmethod
-    def clock() -> int:
-        """Now, microseconds UTC."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -108,6 +92,8 @@ def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) ->
         with runtime.database.reading(person.tenant_id) as tx:
             tenant = read_tenant(tx, person.tenant_id)
         g.viewer = Viewer(person, actor_of(person), session_id, tenant.name, zone_of(request.cookies.get("sla_zone"), tenant.time_zone), now)
+        if person.language:
+            speak(person.language)
         if person.one_time and request.endpoint != "me.password":
             return redirect(url_for("me.password"))
         demand(viewer().actor, needed(current_app, request.endpoint or "", request.method))
@@ -190,4 +176,5 @@ def template_words() -> dict[str, Callable[..., Any]]:
         "rate": formats.rate,
         "rate_word": formats.rate_word,
         "time_left": formats.time_left,
+        "language": language,
     }

@@ -5,8 +5,9 @@ from flask import Blueprint
 from sla_plugin.reports import queries
 from sla_plugin.store.isolation import isolation
 from sla_plugin.web.access import needs
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, render, viewer
 from sla_plugin.web.admin.machine import machine_lights
+from sla_plugin.web.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:

@@ -3,7 +3,7 @@
 from sla_plugin.reports.lights import Light, lights_of
 from sla_plugin.reports.machine import TenantFigures, read_machine
 from sla_plugin.store.db import Transaction
-from sla_plugin.web.admin.frame import Runtime
+from sla_plugin.web.runtime import Runtime
 
 
 def machine_lights(runtime: Runtime, tx: Transaction, tenant: int, now: int) -> tuple[TenantFigures, list[Light]]:

@@ -9,8 +9,9 @@ from sla_plugin.services.passwords import password_fits
 from sla_plugin.services.people import sign_out
 from sla_plugin.store.credentials import sessions_of
 from sla_plugin.web.access import needs
-from sla_plugin.web.admin.frame import THEMES, Runtime, page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.frame import THEMES, page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.frame import zone_of as known_zone
+from sla_plugin.web.runtime import Runtime
 from sla_plugin.web.sessions import change_password, password_problem
 
 _YEAR = 365 * 86400  # seconds

@@ -9,7 +9,8 @@ from sla_plugin.services.retry_commands import retry_commands
 from sla_plugin.store.outbox import COMMAND_STATES
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES
-from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.frame import number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:

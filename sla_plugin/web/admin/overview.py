@@ -6,8 +6,9 @@ from sla_plugin.engine.durations import DAY, MINUTE
 from sla_plugin.reports import queries
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import ALERT_TITLES, clock_cells
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, render, viewer
 from sla_plugin.web.admin.machine import machine_lights
+from sla_plugin.web.runtime import Runtime
 
 _NEXT = 20
 _ALERTS = 10

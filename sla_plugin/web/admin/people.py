@@ -15,8 +15,9 @@ from sla_plugin.store.db import Transaction
 from sla_plugin.store.people import Person, get_person, list_people
 from sla_plugin.store.requesters import requesters_of
 from sla_plugin.web.access import needs
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, render, viewer
 from sla_plugin.web.admin.policy_form import sentence
+from sla_plugin.web.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:

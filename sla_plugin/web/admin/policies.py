@@ -18,8 +18,9 @@ from sla_plugin.store.policies import policy_versions
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin import policy_form
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, refuse, render, viewer
 from sla_plugin.web.formats import instant
+from sla_plugin.web.runtime import Runtime
 
 NEW = {"name": "", "targets": {"first_response": "1h", "resolution": "8h"}, "active": True}
 

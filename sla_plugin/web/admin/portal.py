@@ -10,8 +10,9 @@ from sla_plugin.services.request_escalation import METRIC, request_escalation
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import clock_cells
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, page_number, refuse, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, page_number, refuse, render, viewer
 from sla_plugin.web.admin.policy_form import sentence
+from sla_plugin.web.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:

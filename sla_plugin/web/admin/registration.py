@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from sla_plugin.engine.durations import clock_text, format_duration
+from sla_plugin.language import gettext, ngettext, preferred, speak
 from sla_plugin.settings import secret_keys
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
@@ -27,11 +28,13 @@ from sla_plugin.web.admin import (
     people,
     policies,
     portal,
+    settings_page,
     signing_in,
     tickets,
     tokens,
 )
-from sla_plugin.web.admin.frame import Runtime, csrf, template_words, theme, viewer, with_headers
+from sla_plugin.web.admin.frame import csrf, template_words, theme, viewer, with_headers
+from sla_plugin.web.runtime import Runtime
 
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     signing_in.blueprint,
@@ -49,6 +52,7 @@ BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     people.blueprint,
     audit.blueprint,
     tokens.blueprint,
+    settings_page.blueprint,
 )
 
 # group -> its pages; each is shown to whoever has the permission that the page itself declares
@@ -58,7 +62,14 @@ MENU = (
     ("Plumbing", (("connections.listing", "Connections"), ("deliveries.listing", "Deliveries"), ("outbox.listing", "Outbox"))),
     (
         "Account",
-        (("people.listing", "People"), ("tokens.listing", "API tokens"), ("audit.listing", "Audit"), ("health_page.show", "Health"), ("me.show", "Me")),
+        (
+            ("people.listing", "People"),
+            ("tokens.listing", "API tokens"),
+            ("audit.listing", "Audit"),
+            ("settings.show", "Settings"),
+            ("health_page.show", "Health"),
+            ("me.show", "Me"),
+        ),
     ),
 )
 
@@ -87,10 +98,13 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     for make in BLUEPRINTS:
         app.register_blueprint(make(runtime))
     app.before_request(demand_declared)
+    app.before_request(lambda: speak(preferred(request.headers.get("Accept-Language"))))
     app.jinja_env.globals.update(template_words(), menu=menu)
     app.jinja_env.filters.update(
         duration=format_duration, clock_text=clock_text, pair=lambda value: (value, value), number=formats.number, size=formats.size, say=_say
     )
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _problem_page)
 

@@ -12,8 +12,9 @@ from sla_plugin.services.sign_in import source_of
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.people import Person
 from sla_plugin.store.tenants import tenant_name
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, theme, zone_of
+from sla_plugin.web.admin.frame import page_blueprint, theme, zone_of
 from sla_plugin.web.formats import instant
+from sla_plugin.web.runtime import Runtime
 from sla_plugin.web.sessions import Refused, begin, device_cookie, device_source, end, password_problem, sign_in
 
 _YEAR = 365 * 86400  # seconds

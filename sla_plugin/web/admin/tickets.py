@@ -31,9 +31,10 @@ from sla_plugin.store.tenants import is_strict
 from sla_plugin.store.tickets import get_promise, get_ticket
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import ALERT_TITLES, METRIC_TITLES, clock_cells
-from sla_plugin.web.admin.frame import Runtime, number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.frame import number_arg, page_blueprint, page_number, render, viewer
 from sla_plugin.web.admin.policy_form import sentence as sentence_of
 from sla_plugin.web.formats import instant
+from sla_plugin.web.runtime import Runtime
 
 TABS = (
     ("", "Due next"),

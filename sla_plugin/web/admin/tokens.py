@@ -9,8 +9,9 @@ from sla_plugin.services.tokens import make_token, revoke_token
 from sla_plugin.store.credentials import list_tokens
 from sla_plugin.store.people import list_people
 from sla_plugin.web.access import needs
-from sla_plugin.web.admin.frame import Runtime, page_blueprint, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, render, viewer
 from sla_plugin.web.admin.policy_form import sentence
+from sla_plugin.web.runtime import Runtime
 
 SPANS = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "until it is revoked"))
 

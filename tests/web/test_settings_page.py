@@ -1,0 +1,73 @@
+"""What a tenant decides for itself: typed, checked beside its field, recorded; strict mode by confirmation; words in the reader's language."""
+
+from sla_plugin.services.tenant_settings import read_settings
+from sla_plugin.store.people import change_person, find_person
+from sla_plugin.store.tenants import is_strict
+from tests.web.conftest import app_of, browser_of
+from tests.web.world import World
+
+GOOD = {"name": "Acme Care", "time_zone": "Europe/Berlin", "language": "de", "week_start": "sun"}
+
+
+def settings_of(world: World) -> dict[str, object]:
+    with world.runtime.database.reading(world.tenant) as tx:
+        return read_settings(tx, world.tenant)
+
+
+def test_a_section_is_saved_and_recorded(world: World) -> None:
+    browser = browser_of(world)
+    browser.get("/settings")
+    assert "Saved." in browser.post("/settings/tenant", **GOOD)
+    assert settings_of(world) == settings_of(world) | {**GOOD, "live_updates": False}
+    entry = world.rows("audit_entry")[-1]
+    assert (entry["what"], entry["changes"]["before"]["time_zone"], entry["changes"]["after"]["time_zone"]) == ("settings changed", "UTC", "Europe/Berlin")
+    assert "Nothing was different." in browser.post("/settings/tenant", **GOOD)
+    assert world.rows("audit_entry")[-1]["number"] == entry["number"]
+
+
+def test_what_is_wrong_is_said_beside_its_field_and_changes_nothing(small_world: World) -> None:
+    before = settings_of(small_world)
+    browser = browser_of(small_world)
+    browser.get("/settings")
+    page = browser.post("/settings/tenant", 422, **{**GOOD, "time_zone": "Mars/Olympus", "week_start": "tue"})
+    assert 'value="Mars/Olympus" ' in page
+    assert "no time zone we know" in page
+    assert 'aria-invalid="true"' in page
+    assert "Acme Care" in page  # what was typed is kept
+    assert settings_of(small_world) == before
+    browser.post("/settings/nonsense", 404)
+
+
+def test_strict_mode_is_turned_on_by_typing_the_name(small_world: World) -> None:
+    def strict() -> bool:
+        with small_world.runtime.database.reading(small_world.tenant) as tx:
+            return is_strict(tx, small_world.tenant)
+
+    browser = browser_of(small_world)
+    browser.get("/settings")
+    assert "Type the tenant" in browser.post("/settings/strict", 422, strict="on", confirm="acme")
+    assert not strict()
+    browser.post("/settings/strict", strict="on", confirm="Acme Support")
+    assert strict()
+    browser.post("/settings/strict")
+    assert not strict()
+
+
+def test_an_auditor_reads_and_changes_nothing(small_world: World) -> None:
+    browser = browser_of(small_world, "ula@example.com")
+    assert "<form" not in browser.get("/settings").split("<main")[1].split("</main")[0]
+    browser.post("/settings/tenant", 403, **GOOD)
+
+
+def test_pages_speak_the_language_that_the_browser_asks_for_and_the_person_chose(small_world: World) -> None:
+    browser = browser_of(small_world)
+    german = browser.client.get("/settings", headers={"Accept-Language": "fr;q=0.9, de-CH;q=0.8, en;q=0.1"}).text
+    assert '<html lang="de"' in german
+    assert "<h1>Einstellungen</h1>" in german
+    assert "<h1>Settings</h1>" in browser.client.get("/settings", headers={"Accept-Language": "xx, ;q=no"}).text
+    with small_world.runtime.database.transaction(small_world.tenant) as tx:
+        kim = find_person(tx, small_world.tenant, "kim@example.com")
+        assert kim is not None
+        change_person(tx, small_world.tenant, kim.id, language="de")
+    assert "<h1>Einstellungen</h1>" in browser.client.get("/settings", headers={"Accept-Language": "en"}).text
+    assert 'lang="en"' in app_of(small_world).test_client().get("/login").text
