@@ -17,6 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
+LOCALES = {"en": "en_GB", "de": "de_DE"}  # how each writes numbers and dates
 CATALOGUES = Path(__file__).parent / "translations"
 _speaking: ContextVar[str] = ContextVar("language", default="en")
 
@@ -24,6 +25,11 @@ _speaking: ContextVar[str] = ContextVar("language", default="en")
 def language() -> str:
     """The language that is spoken here and now: a key of LANGUAGES."""
     return _speaking.get()
+
+
+def locale() -> str:
+    """How numbers and dates are written here and now: a locale of babel's."""
+    return LOCALES[language()]
 
 
 @contextmanager
@@ -61,7 +67,18 @@ def gettext(message: str, /, **names: Any) -> str:
 
 def ngettext(one: str, many: str, number: int, /, **names: Any) -> str:
     """The message for one or for many; `num` is filled in beside the names."""
-    return _catalogue(language()).ngettext(one, many, number) % {"num": number, **names}
+    return one_or_many(one, many, number) % {"num": number, **names}
+
+
+def one_or_many(one: str, many: str, number: int, /) -> str:
+    """The message for one or for many, its names not filled in: templates do that, and escape what they fill in."""
+    return _catalogue(language()).ngettext(one, many, number)
+
+
+def units(duration: str) -> str:
+    """A duration as the engine writes it (`3 h 55 m`), with the units of the language spoken."""
+    words = {"d": gettext("d"), "h": gettext("h"), "m": gettext("m"), "s": gettext("s")}
+    return "\u00a0".join(words.get(part, part) for part in duration.split("\u00a0"))
 
 
 def marked(message: str) -> str:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sla_plugin.language import marked
+
 ROLES: Mapping[str, str] = {
-    "customer": "sees their own tickets and may ask to escalate them",
-    "agent": "works on tickets and alerts, reads what was promised",
-    "admin": "may do everything, people and connections included",
-    "auditor": "reads everything, changes nothing",
+    marked("customer"): marked("sees their own tickets and may ask to escalate them"),
+    marked("agent"): marked("works on tickets and alerts, reads what was promised"),
+    marked("admin"): marked("may do everything, people and connections included"),
+    marked("auditor"): marked("reads everything, changes nothing"),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from connectors import signatures
 from connectors.generic import inbound, outbound
+from sla_plugin.language import marked
 from sla_plugin.ports import Account, AccountFacts, Answer, Command, Http, InboundRequest, Limits, Parsed, TicketSnapshot, Words
 
 _OURS = ("open", "in_progress", "waiting_customer", "waiting_internal", "resolved", "closed", "cancelled")
@@ -19,8 +20,8 @@ class GenericConnector:
     """
 
     name = "generic"
-    title = "Generic webhook"
-    summary = "Any system that sends Standard Webhooks in our format; commands go back as a signed webhook."
+    title = marked("Generic webhook")
+    summary = marked("Any system that sends Standard Webhooks in our format; commands go back as a signed webhook.")
     capabilities = outbound.CAPABILITIES
     sequenced = False  # `sequence` is optional
     body_limit = 2_097_152  # bytes; 500 events

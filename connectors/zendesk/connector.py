@@ -8,6 +8,7 @@ from typing import Any
 from connectors import signatures
 from connectors.instants import written
 from connectors.zendesk import inbound, outbound
+from sla_plugin.language import marked
 from sla_plugin.ports import Account, AccountFacts, Answer, Command, Http, InboundRequest, Limits, Parsed, TicketSnapshot, Words
 
 
@@ -16,7 +17,7 @@ class ZendeskConnector:
 
     name = "zendesk"
     title = "Zendesk Support"
-    summary = "Signed event webhooks in; priority, status, assignee and comments out in one safe ticket update."
+    summary = marked("Signed event webhooks in; priority, status, assignee and comments out in one safe ticket update.")
     capabilities = outbound.CAPABILITIES
     sequenced = False  # Zendesk says itself that meta.sequence.position is no order
     body_limit = 1_048_576  # bytes

@@ -1,9 +1,10 @@
 """assign_unassigned: give the ticket to the connection's assignee if nobody has it."""
 
 from sla_plugin.actions.context import ActionContext
+from sla_plugin.language import marked
 from sla_plugin.ports import Assign, Command
 
-SUMMARY = "Assign the ticket to the connection's assignee if nobody has it"
+SUMMARY = marked("Assign the ticket to the connection's assignee if nobody has it")
 ONCE_PER_POLICY = False
 
 

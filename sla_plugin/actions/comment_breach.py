@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from sla_plugin.actions.context import ActionContext
 from sla_plugin.engine.durations import format_duration
 from sla_plugin.engine.ledger import ledger, sums
+from sla_plugin.language import marked
 from sla_plugin.ports import AddComment, Command
 
-SUMMARY = "Add an internal comment: what was promised, when it broke, by how much, which pauses counted"
+SUMMARY = marked("Add an internal comment: what was promised, when it broke, by how much, which pauses counted")
 ONCE_PER_POLICY = False
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -2,9 +2,10 @@
 
 from sla_plugin.actions.context import ActionContext
 from sla_plugin.engine.facts import PRIORITIES
+from sla_plugin.language import marked
 from sla_plugin.ports import Command, SetPriority
 
-SUMMARY = "Raise the priority one step (an unset one becomes high), at most once per ticket and policy"
+SUMMARY = marked("Raise the priority one step (an unset one becomes high), at most once per ticket and policy")
 ONCE_PER_POLICY = True
 
 

@@ -1,9 +1,10 @@
 """set_in_progress: a ticket that waits or lies open is being worked on from now on."""
 
 from sla_plugin.actions.context import ActionContext
+from sla_plugin.language import marked
 from sla_plugin.ports import Command, SetStatus
 
-SUMMARY = "Set the status to the helpdesk's word for in progress if the ticket is open or waiting"
+SUMMARY = marked("Set the status to the helpdesk's word for in progress if the ticket is open or waiting")
 ONCE_PER_POLICY = False
 _FROM = ("open", "assigned", "waiting_customer", "waiting_internal")
 

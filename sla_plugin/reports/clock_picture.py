@@ -12,19 +12,20 @@ from markupsafe import Markup, escape
 from sla_plugin.engine.durations import DAY, HOUR, format_duration
 from sla_plugin.engine.evaluate import Clock
 from sla_plugin.engine.ledger import Segment
+from sla_plugin.language import gettext, marked, units
 
 _CLOSED = ("outside_hours", "holiday")
 _WORDS = {
-    "running": "running",
-    "on_hold": "on hold",
-    "outside_hours": "outside hours",
-    "holiday": "holiday",
-    "stopped": "stopped",
-    "gone": "merged or deleted",
-    "unpromised": "no promise",
-    "over": "over target",
-    "coming": "still to come, if nothing changes",
-    "coming_closed": "outside hours",
+    "running": marked("running"),
+    "on_hold": marked("on hold"),
+    "outside_hours": marked("outside hours"),
+    "holiday": marked("holiday"),
+    "stopped": marked("stopped"),
+    "gone": marked("merged or deleted"),
+    "unpromised": marked("no promise"),
+    "over": marked("over target"),
+    "coming": marked("still to come, if nothing changes"),
+    "coming_closed": marked("outside hours"),
 }
 _MOST = 200  # segments drawn; the ledger keeps all
 _WIDTH = 900  # pixels assumed when deciding whether labels meet
@@ -120,11 +121,11 @@ def _pieces(clock: Clock, segments: Sequence[Segment], now: int, is_open: bool, 
     for row in segments:
         if row.state in ("stopped", "gone") and row is segments[-1] and not is_open:
             continue  # what came after the end tells nothing
-        tail = f"{_WORDS[row.state]}{f' ({row.name})' if row.name else ''} · {say(row.since)} – {say(row.until)} · " + (
-            f"counted {format_duration(row.counted)}" if row.counted else "not counted"
+        tail = f"{gettext(_WORDS[row.state])}{f' ({row.name})' if row.name else ''} · {say(row.since)} – {say(row.until)} · " + (
+            gettext("counted %(time)s", time=units(format_duration(row.counted))) if row.counted else gettext("not counted")
         )
-        policy = f" · policy {row.policy} v{row.policy_version}" if row.policy else ""
-        told = f"{tail} · total {format_duration(row.total)}{policy}"
+        policy = " · " + gettext("policy %(name)s v%(version)d", name=row.policy, version=row.policy_version) if row.policy else ""
+        told = f"{tail} · {gettext('total %(time)s', time=units(format_duration(row.total)))}{policy}"
         if row.state == "running" and due is not None and clock.breached_at is not None and row.until > due:
             if row.since < due:
                 pieces.append(_Piece(row.since, due, "running", told))
@@ -138,7 +139,7 @@ def _pieces(clock: Clock, segments: Sequence[Segment], now: int, is_open: bool, 
         stretches = [(now, clock.deadline_at, "open", None)] if hours is None else list(hours.segments(now, clock.deadline_at))
         for since, until, state, name in stretches:
             kind = {"open": "coming", "closed": "coming_closed"}.get(state, state)
-            pieces.append(_Piece(since, until, kind, f"{_WORDS[kind]}{f' ({name})' if name else ''} · {say(since)} – {say(until)}", name))
+            pieces.append(_Piece(since, until, kind, f"{gettext(_WORDS[kind])}{f' ({name})' if name else ''} · {say(since)} – {say(until)}", name))
     if pieces and is_open:
         room = max((pieces[-1].until - pieces[0].since) // 7, 1)  # for the label of the last mark
         pieces.append(_Piece(pieces[-1].until, pieces[-1].until + room, "room", ""))
@@ -151,7 +152,7 @@ def _merged(pieces: Sequence[_Piece]) -> list[_Piece]:
     out: list[_Piece] = []
     for piece in pieces:
         if out and piece.until - piece.since < least and out[-1].until - out[-1].since < least:
-            out[-1] = _Piece(out[-1].since, piece.until, "running", "mixed: several changes, see the ledger")
+            out[-1] = _Piece(out[-1].since, piece.until, "running", gettext("mixed: several changes, see the ledger"))
         else:
             out.append(piece)
     return out
@@ -171,17 +172,21 @@ def _marks(clock: Clock, now: int, is_open: bool, first: int, last: int, say: Ca
         at = clock.passed.get(kind) or (clock.warning_at if kind == "warning" else clock.critical_at)
         if at is not None and (is_open or kind in clock.passed) and clock.terms is not None:
             percent = clock.terms.policy.warning if kind == "warning" else clock.terms.policy.critical
-            marks.append(_Mark(at, kind, f"{percent} %", f"{kind} at {percent} % · {say(at)}"))
+            word = gettext("warning") if kind == "warning" else gettext("critical")
+            marks.append(_Mark(at, kind, f"{percent} %", gettext("%(mark)s at %(percent)d %% · %(when)s", mark=word, percent=percent, when=say(at))))
     if clock.breached_at is not None:
         at = clock.deadline_at if clock.deadline_at is not None and clock.deadline_at <= clock.breached_at else clock.breached_at
-        marks.append(_Mark(at, "breach", f"breached {say(at)}", f"target spent, breached {say(clock.breached_at)}"))
+        marks.append(_Mark(at, "breach", gettext("breached %(when)s", when=say(at)), gettext("target spent, breached %(when)s", when=say(clock.breached_at))))
     elif clock.deadline_at is not None and is_open:
-        marks.append(_Mark(clock.deadline_at, "due", f"due {say(clock.deadline_at)}", f"due {say(clock.deadline_at)}"))
+        due = gettext("due %(when)s", when=say(clock.deadline_at))
+        marks.append(_Mark(clock.deadline_at, "due", due, due))
     if clock.phase in ("finished", "stopped") and clock.stopped_at is not None:
-        word = "met" if clock.breached_at is None else "done"
-        marks.append(_Mark(clock.stopped_at, "met" if word == "met" else "done", f"{word} {say(clock.stopped_at)}", f"{word} {say(clock.stopped_at)}"))
+        met = clock.breached_at is None
+        ended = gettext("met %(when)s", when=say(clock.stopped_at)) if met else gettext("done %(when)s", when=say(clock.stopped_at))
+        marks.append(_Mark(clock.stopped_at, "met" if met else "done", ended, ended))
     if is_open:
-        marks.append(_Mark(now, "now", f"now {say(now)}", f"now {say(now)}"))
+        here = gettext("now %(when)s", when=say(now))
+        marks.append(_Mark(now, "now", here, here))
     return [m for m in marks if first <= m.at <= last]
 
 
@@ -218,7 +223,7 @@ def _segment(piece: _Piece, ruler: _Scale, ident: str, lines: Sequence[float]) -
     shape = shapes.get(piece.kind, '<rect x="{x}" y="34" width="{w}" height="26" class="body"/>')
     word = ""
     if free >= 9 and piece.kind in ("running", "on_hold", "over", "coming"):
-        said = {"coming": "to come"}.get(piece.kind, _WORDS[piece.kind].split(",")[0])
+        said = gettext("to come") if piece.kind == "coming" else gettext(_WORDS[piece.kind])
         if piece.kind in ("on_hold", "over"):
             half = len(said) * 3.3 + 4
             word = f'<svg x="{{mid}}" y="38" overflow="visible"><rect x="-{half:.0f}" y="0" width="{2 * half:.0f}" height="18" rx="3" class="plate"/></svg>'

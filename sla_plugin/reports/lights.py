@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sla_plugin.engine.durations import DAY, HOUR, MINUTE, SECOND, format_duration
+from sla_plugin.language import gettext, ngettext, units
 from sla_plugin.reports.machine import ConnectionFigures, Machine, TenantFigures, Waiting
 
 LEVELS = ("bad", "watch", "idle", "good")
@@ -43,13 +44,13 @@ def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartH
     found += [_connection(machine.now, one) for one in tenant.connections]
     aside = sum(tenant.set_aside.values())
     if aside:
-        text = ", ".join(f"{count} {state}" for state, count in tenant.set_aside.items() if count)
-        found.append(Light("watch", "deliveries", f"{text}: kept, replay them after a fix", "deliveries"))
+        text = ", ".join(f"{count} {gettext(state)}" for state, count in tenant.set_aside.items() if count)
+        found.append(Light("watch", "deliveries", gettext("%(what)s: kept, replay them after a fix", what=text), "deliveries"))
     return sorted(found, key=lambda light: LEVELS.index(light.level))
 
 
 def _short(amount: int) -> str:
-    return f"{amount / SECOND:.2f} s" if amount < 10 * SECOND else format_duration(amount)
+    return units(f"{amount / SECOND:.2f}\u00a0s" if amount < 10 * SECOND else format_duration(amount))
 
 
 def _level(waited: int) -> str:
@@ -59,26 +60,32 @@ def _level(waited: int) -> str:
 def _inbox(now: int, inbox: Mapping[str, Waiting]) -> Light:
     live, others = inbox["live"], []
     if inbox["history"].count:
-        others.append(f"{inbox['history'].count} of history wait behind")
+        others.append(gettext("%(count)d of history wait behind", count=inbox["history"].count))
     if inbox["retrying"].count:
-        others.append(f"{inbox['retrying'].count} that failed are tried again")
+        others.append(gettext("%(count)d that failed are tried again", count=inbox["retrying"].count))
     age = 0 if live.oldest_at is None else now - live.oldest_at
     if age > WATCH:
-        text = f"{live.count} deliveries wait to be applied, the oldest for {format_duration(age)}. Deadlines stay exact; warnings come late"
+        text = ngettext(
+            "%(num)d delivery waits to be applied, for %(time)s. Deadlines stay exact; warnings come late",
+            "%(num)d deliveries wait to be applied, the oldest for %(time)s. Deadlines stay exact; warnings come late",
+            live.count,
+            time=units(format_duration(age)),
+        )
     else:
-        text = "nothing waits" if not live.count else f"{live.count} just arrived"
+        text = gettext("nothing waits") if not live.count else gettext("%(count)d just arrived", count=live.count)
     return Light(_level(age), "inbox", "; ".join([text, *others]), "queue")
 
 
 def _time(machine: Machine, tenant: TenantFigures) -> Light:
     late = tenant.lateness
     if machine.overdue > WATCH:
-        return Light(
-            _level(machine.overdue), "time", f"a warning or breach has been due for {format_duration(machine.overdue)} and is not recorded yet", "queue"
-        )
+        text = gettext("a warning or breach has been due for %(time)s and is not recorded yet", time=units(format_duration(machine.overdue)))
+        return Light(_level(machine.overdue), "time", text, "queue")
     if not late.count:
-        return Light("good", "time", "nothing is overdue", "queue")
-    text = f"{late.count} alerts in 5 minutes, 99 % of them within {_short(late.p99)}"
+        return Light("good", "time", gettext("nothing is overdue"), "queue")
+    text = ngettext(
+        "%(num)d alert in 5 minutes, within %(time)s", "%(num)d alerts in 5 minutes, 99 %% of them within %(time)s", late.count, time=_short(late.p99)
+    )
     return Light("watch" if late.p99 > WATCH else "good", "time", text, "queue")
 
 
@@ -87,23 +94,42 @@ def _outbox(now: int, connections: Sequence[ConnectionFigures]) -> Light:
     # a connection that is paused, or not live, waits on purpose
     waited = max((now - c.due_at for c in connections if c.due_at is not None and c.pause is None and c.mode == "live"), default=0)
     if waited > WATCH:
-        return Light(_level(waited), "outbox", f"{waiting} commands wait to be written back, the first for {format_duration(waited)}", "queue")
-    return Light("good", "outbox", "nothing waits" if not waiting else f"{waiting} commands on their way", "queue")
+        text = ngettext(
+            "%(num)d command waits to be written back, for %(time)s",
+            "%(num)d commands wait to be written back, the first for %(time)s",
+            waiting,
+            time=units(format_duration(waited)),
+        )
+        return Light(_level(waited), "outbox", text, "queue")
+    text = ngettext("%(num)d command on its way", "%(num)d commands on their way", waiting) if waiting else gettext("nothing waits")
+    return Light("good", "outbox", text, "queue")
 
 
 def _connection(now: int, one: ConnectionFigures) -> Light:
     failed = one.commands["failed"]
     if one.problem is not None:
-        level, text = "bad" if one.mode == "live" else "watch", f"credentials refused: {one.problem}"
+        level, text = "bad" if one.mode == "live" else "watch", gettext("credentials refused: %(problem)s", problem=one.problem)
     elif one.paused_until is not None:
-        level, text = "watch", f"writing waits {format_duration(max(one.paused_until - now, SECOND))} more: {one.paused_reason}"
+        level, text = (
+            "watch",
+            gettext("writing waits %(time)s more: %(reason)s", time=units(format_duration(max(one.paused_until - now, SECOND))), reason=one.paused_reason),
+        )
     elif failed:
-        level, text = "watch", f"{failed} {'write-back' if failed == 1 else 'write-backs'} failed"
+        level, text = "watch", ngettext("%(num)d write-back failed", "%(num)d write-backs failed", failed)
     elif one.refused_at is not None and now - one.refused_at < HOUR:
-        level, text = "watch", f"{one.refused} deliveries refused so far, the last {format_duration(now - one.refused_at)} ago: {one.refused_reason}"
+        level = "watch"
+        text = ngettext(
+            "%(num)d delivery refused so far, %(time)s ago: %(reason)s",
+            "%(num)d deliveries refused so far, the last %(time)s ago: %(reason)s",
+            one.refused,
+            time=units(format_duration(now - one.refused_at)),
+            reason=one.refused_reason,
+        )
     elif one.last_delivery_at is None:
-        level, text = "idle", "nothing received yet"
+        level, text = "idle", gettext("nothing received yet")
     else:
         silent = now - one.last_delivery_at
-        level, text = "good", f"last delivery {format_duration(silent)} ago" if silent < 7 * DAY else "no delivery for over a week"
+        level = "good"
+        week = silent >= 7 * DAY
+        text = gettext("no delivery for over a week") if week else gettext("last delivery %(time)s ago", time=units(format_duration(silent)))
     return Light(level, one.name, text, "connection", one.id)

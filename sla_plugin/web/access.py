@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, abort, current_app, request
 
+from sla_plugin.language import gettext
 from sla_plugin.permissions import PERMISSIONS, Actor
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -54,7 +55,8 @@ def demand(actor: Actor, permission: str | None) -> None:
         return
     if permission is None or not actor.knows(permission):
         abort(404)
-    abort(403, f"Your role ({actor.role}) may not do this: {PERMISSIONS[permission].help}.")
+    role, act = gettext(actor.role), gettext(PERMISSIONS[permission].help)
+    abort(403, gettext("Your role (%(role)s) may not do this: %(act)s.", role=role, act=act))
 
 
 def demand_declared() -> None:

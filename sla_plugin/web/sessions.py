@@ -7,6 +7,7 @@ from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
+from sla_plugin.language import gettext
 from sla_plugin.permissions import Actor, allowed
 from sla_plugin.services.passwords import hash_password, password_fits
 from sla_plugin.services.people import SHORTEST
@@ -112,11 +113,11 @@ def bearer(database: Database, authorization: str | None, now: int) -> Actor | N
 def password_problem(password: str, again: str, person: Person) -> str | None:
     """Why a new password cannot be used; None if it can."""
     if len(password) < SHORTEST:
-        return f"Use at least {SHORTEST} characters; a few words in a row are good."
+        return gettext("Use at least %(count)d characters; a few words in a row are good.", count=SHORTEST)
     if password != again:
-        return "The two are not the same; type the new password twice."
+        return gettext("The two are not the same; type the new password twice.")
     if password_fits(person.password_hash, password):
-        return "This is the password you have; choose another."
+        return gettext("This is the password you have; choose another.")
     return None
 
 

@@ -3,6 +3,7 @@
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from sla_plugin.language import gettext
 from sla_plugin.reports import queries
 from sla_plugin.services.acknowledge_alert import acknowledge_alert
 from sla_plugin.store.alerts import get_alert
@@ -33,9 +34,9 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Take an alert, with a note if one likes."""
         with runtime.database.transaction(viewer().tenant) as tx:
             if get_alert(tx, viewer().tenant, alert) is None:
-                abort(404, "There is no such alert here.")
+                abort(404, gettext("There is no such alert here."))
             done = acknowledge_alert(tx, viewer().tenant, alert, request.form.get("note", "").strip(), viewer().now, viewer().actor.name)
-        flash("Acknowledged. The clock keeps running." if done else "Somebody else has taken this alert already.")
+        flash(gettext("Acknowledged. The clock keeps running.") if done else gettext("Somebody else has taken this alert already."))
         return redirect(url_for("overview.show" if request.form.get("back") == "/sla" else "alerts.listing"))
 
     return pages

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, request
 
+from sla_plugin.language import gettext
 from sla_plugin.reports.audit_trail import Search, audit_data, search_audit, verify_audit
 from sla_plugin.store.audit import audit_head
 from sla_plugin.web.access import needs
@@ -39,7 +40,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def export(kind: str) -> Response:
         """What fits the search as CSV or JSON lines."""
         if kind not in ("csv", "jsonl"):
-            abort(404, "There are csv and jsonl.")
+            abort(404, gettext("There are csv and jsonl."))
         search, _ = _search(viewer().zone)
         lines = _csv_lines if kind == "csv" else _json_lines
         answer = Response(lines(runtime, viewer().tenant, search), content_type="text/csv; charset=utf-8" if kind == "csv" else "application/jsonl")
@@ -60,7 +61,7 @@ def _search(zone: ZoneInfo) -> tuple[Search, dict[str, str]]:
                 day = datetime.combine(date.fromisoformat(typed) + timedelta(days=plus), time(), zone)
                 instants[name] = round(day.timestamp()) * 1_000_000
             except (ValueError, OverflowError):
-                errors[name] = f"{typed} is no day; write one such as 2026-11-21."
+                errors[name] = gettext("%(typed)s is no day; write one such as 2026-11-21.", typed=typed)
     words = {name: request.args.get(name, "").strip()[:200] for name in ("actor", "what", "thing")}
     return Search(**words, since=instants["since"], until=instants["until"]), errors
 

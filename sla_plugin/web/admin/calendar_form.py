@@ -9,9 +9,11 @@ from werkzeug.datastructures import MultiDict
 from sla_plugin.engine.calendar_definitions import WEEKDAYS, read_dated_spans, read_holidays, read_time_zone, read_weekly_hours
 from sla_plugin.engine.calendars import Calendar
 from sla_plugin.errors import InvalidDefinition
+from sla_plugin.language import gettext, marked
 from sla_plugin.web.admin.policy_form import sentence
 
-DAYS = dict(zip(WEEKDAYS, ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"), strict=True))
+_TITLES = (marked("Monday"), marked("Tuesday"), marked("Wednesday"), marked("Thursday"), marked("Friday"), marked("Saturday"), marked("Sunday"))
+DAYS = dict(zip(WEEKDAYS, _TITLES, strict=True))
 _LINE = re.compile(r"(?P<date>\S+)\s*(?P<rest>.*)")
 
 
@@ -63,7 +65,7 @@ def definition_of(form: MultiDict[str, str]) -> tuple[dict[str, Any], dict[str, 
             read(part, read_dated_spans, definition[part])
             twice = [day for day, _ in lines if sum(1 for other, _ in lines if other == day) > 1]
             if twice:
-                errors.setdefault(part, f"{twice[0]} stands here twice; write its intervals on one line.")
+                errors.setdefault(part, gettext("%(day)s stands here twice; write its intervals on one line.", day=twice[0]))
     if not errors:
         try:
             definition = Calendar.from_definition(definition, "calendar").to_definition()

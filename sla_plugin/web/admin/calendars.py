@@ -11,6 +11,7 @@ from sla_plugin.engine.calendars import Calendar
 from sla_plugin.engine.durations import MINUTE
 from sla_plugin.engine.policies import ALWAYS_OPEN
 from sla_plugin.engine.policy_definitions import read_calendars
+from sla_plugin.language import gettext
 from sla_plugin.reports import queries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file, read_stored
 from sla_plugin.store.policies import Calendar as CalendarRow
@@ -62,7 +63,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             row = tx.get(CalendarRow, (viewer().tenant, calendar_id))
             versions = queries.versions_of_calendar(tx, viewer().tenant, calendar_id)
         if row is None or not versions:
-            abort(404, "There is no such calendar here.")
+            abort(404, gettext("There is no such calendar here."))
         return _form(calendar_form.form_of(versions[0].definition), row, versions, {})
 
     return pages
@@ -80,19 +81,22 @@ def _save(runtime: Runtime, calendar_id: int | None) -> str | Response | tuple[s
         versions = queries.versions_of_calendar(tx, tenant, calendar_id) if calendar_id is not None else []
         stored = read_stored(tx, tenant)
     if calendar_id is not None and row is None:
-        abort(404, "There is no such calendar here.")
+        abort(404, gettext("There is no such calendar here."))
     name = row.name if row is not None else form.get("name", "").strip()
     form["name"] = name
     definition, errors = calendar_form.definition_of(form)
     if not name or len(name) > 200:
-        errors["name"] = "Give the calendar a name of at most 200 characters."
+        errors["name"] = gettext("Give the calendar a name of at most 200 characters.")
     elif row is None and (name in stored.calendars or name == ALWAYS_OPEN):
-        errors["name"] = f"The name {name} is taken; choose another."
+        errors["name"] = gettext("The name %(name)s is taken; choose another.", name=name)
     if row is not None and versions and form.get("version") != str(versions[0].version):
         at = instant(versions[0].effective_at, viewer().now, viewer().zone)
-        errors[""] = (
-            f"{versions[0].made_by} saved version {versions[0].version} at {at}, after you opened this form. Your text is kept below; "
-            "compare it with the latest version at the foot of the page and save again to put yours on top."
+        errors[""] = gettext(
+            "%(who)s saved version %(number)d at %(when)s, after you opened this form. Your text is kept below; "
+            "compare it with the latest version at the foot of the page and save again to put yours on top.",
+            who=versions[0].made_by,
+            number=versions[0].version,
+            when=at,
         )
         form["version"] = str(versions[0].version)
     if errors:
@@ -100,7 +104,10 @@ def _save(runtime: Runtime, calendar_id: int | None) -> str | Response | tuple[s
     with runtime.database.transaction(viewer().tenant) as tx:
         change = apply_policy_file(tx, tenant, PolicyFile({name: definition}, {}), viewer().now, viewer().actor.name)
     number = change.calendars.get(name)
-    flash(f"Saved as version {number}. Clocks count by it from now on; what was counted before stays." if number else "Nothing was different; no new version.")
+    if number:
+        flash(gettext("Saved as version %(number)d. Clocks count by it from now on; what was counted before stays.", number=number))
+    else:
+        flash(gettext("Nothing was different; no new version."))
     with runtime.database.reading(viewer().tenant) as tx:
         made = next((v.calendar_id for n, v in calendar_versions(tx, tenant) if n == name), None)
     return redirect(url_for("calendars.edit", calendar_id=made))

@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sla_plugin.engine.durations import format_duration
 from sla_plugin.engine.metrics.definitions import METRICS, MetricOptions
+from sla_plugin.language import gettext, marked
 from sla_plugin.reports.standing import Standing, index_terms, standing, terms_of
 from sla_plugin.services.read_books import read_books
 from sla_plugin.services.request_escalation import METRIC
 from sla_plugin.store.clocks import Clock
 from sla_plugin.store.db import Transaction
-from sla_plugin.web.formats import time_left
+from sla_plugin.web.formats import duration, time_left
 
 METRIC_TITLES = {name: make(MetricOptions()).title for name, make in METRICS.items()}
-ALERT_TITLES = {**METRIC_TITLES, METRIC: "Escalation"}
+ALERT_TITLES = {**METRIC_TITLES, METRIC: marked("Escalation")}
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def standing_text(clock: Clock, stands: Standing) -> str:
     """What is left, in words: `2 h 24 m left`, `on hold, 1 h 48 m left`, `over by 3 h 55 m`, `met, 29 m of 1 h`."""
     left = "" if stands.left is None else time_left(stands.left, business=stands.business)
     if stands.state == "met":
-        return f"met, {format_duration(stands.elapsed)} of {format_duration(stands.target or 0)}"
+        return gettext("met, %(used)s of %(target)s", used=duration(stands.elapsed), target=duration(stands.target or 0))
     if stands.state == "cancelled":
-        return "cancelled"
+        return gettext("cancelled")
     if clock.phase == "on_hold":
-        return f"on hold, {left}"
+        return gettext("on hold, %(left)s", left=left)
     if clock.phase in ("finished", "stopped"):
-        return f"done, {left}"
+        return gettext("done, %(left)s", left=left)
     return left

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from sla_plugin.engine.durations import DAY
 from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition, SlaPluginError
+from sla_plugin.language import gettext, marked
 from sla_plugin.reports import queries
 from sla_plugin.services.change_connection import add_secret, record_check, retire_secret, set_mode, shown_secrets
 from sla_plugin.services.connect_helpdesk import ConnectionForm, new_secret, prepare_connection, prove_connection, store_connection
@@ -21,9 +22,9 @@ from sla_plugin.web.admin.policy_form import sentence
 from sla_plugin.web.runtime import Runtime
 
 MODE_WORDS = {
-    "observe": "Clocks run and alerts appear here. Nothing is planned for the helpdesk.",
-    "dry_run": "What would be written is kept in the outbox as a dry run. Nothing is sent.",
-    "live": "What a breach asks for is written to the helpdesk.",
+    "observe": marked("Clocks run and alerts appear here. Nothing is planned for the helpdesk."),
+    "dry_run": marked("What would be written is kept in the outbox as a dry run. Nothing is sent."),
+    "live": marked("What a breach asks for is written to the helpdesk."),
 }
 
 
@@ -51,10 +52,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def new(kind: str) -> str | Response | tuple[str, int]:
         """The form of a new connection."""
         if kind not in runtime.outside.connectors:
-            abort(404, "There is no such connector.")
+            abort(404, gettext("There is no such connector."))
         connector = runtime.outside.connector(kind)
         if request.method == "GET":
-            return render("connection_new.html", connector=connector, form=MultiDict({"name": connector.title}), errors={})
+            return render("connection_new.html", connector=connector, form=MultiDict({"name": gettext(connector.title)}), errors={})
         typed = ConnectionForm(
             name=request.form.get("name", ""),
             connector=kind,
@@ -73,7 +74,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             session["shown_once"] = runtime.outside.sealer.seal(made.secret)
         with runtime.database.reading(viewer().tenant) as tx:
             connection = find_by_name(tx, viewer().tenant, made.name)
-        flash(f"{made.name} is connected. It writes nothing yet.")
+        flash(gettext("%(name)s is connected. It writes nothing yet.", name=made.name))
         return redirect(url_for("connections.show", connection_id=connection.id if connection else 0))
 
     @pages.get("/connections/<int(max=9223372036854775807):connection_id>")
@@ -89,7 +90,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         connection = _found(runtime, connection_id)
         form = request.form
         if form.get("version") != str(connection.version):
-            said = "Somebody else changed this connection after you opened the form. Your text is kept; look at the rest of the page and save again."
+            said = gettext("Somebody else changed this connection after you opened the form. Your text is kept; look at the rest of the page and save again.")
             kept = form.copy()
             kept["version"] = str(connection.version)
             return _detail(runtime, connection_id, kept, {"": said}), 422
@@ -108,10 +109,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
             )
             _connect(runtime, typed, update=True)
         except yaml.YAMLError as problem:
-            return _detail(runtime, connection_id, form, {"mapping": f"This is no YAML: {str(problem).splitlines()[0]}."}), 422
+            return _detail(runtime, connection_id, form, {"mapping": gettext("This is no YAML: %(problem)s.", problem=str(problem).splitlines()[0])}), 422
         except SlaPluginError as problem:
             return _detail(runtime, connection_id, form, problem_fields(problem)), 422
-        flash("Saved.")
+        flash(gettext("Saved."))
         return redirect(url_for("connections.show", connection_id=connection_id))
 
     @pages.post("/connections/<int(max=9223372036854775807):connection_id>/mode")
@@ -124,7 +125,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         _act(
             runtime,
             lambda tx: set_mode(tx, viewer().tenant, connection.name, wanted, viewer().now, viewer().actor.name, runtime.outside),
-            "The mode is changed.",
+            gettext("The mode is changed."),
         )
         return redirect(url_for("connections.show", connection_id=connection_id))
 
@@ -145,11 +146,11 @@ def blueprint(runtime: Runtime) -> Blueprint:
         connection, tenant = _found(runtime, connection_id), viewer().tenant
         retire, typed = request.form.get("retire", ""), request.form.get("secret", "").strip()
         if retire:
-            done = "The secret is retired: deliveries signed with it are refused."
+            done = gettext("The secret is retired: deliveries signed with it are refused.")
             _act(runtime, lambda tx: retire_secret(tx, tenant, connection.name, retire, viewer().now, viewer().actor.name, runtime.outside), done)
         else:
             secret = typed or new_secret()
-            done = "Both secrets are valid now. Enter the new one at the sender, then retire the old one."
+            done = gettext("Both secrets are valid now. Enter the new one at the sender, then retire the old one.")
             if (
                 _act(runtime, lambda tx: add_secret(tx, tenant, connection.name, secret, viewer().now, viewer().actor.name, runtime.outside), done)
                 and not typed
@@ -167,7 +168,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         except (ConnectorError, ConfigurationError) as problem:
             flash(sentence(str(problem)), "problem")
         else:
-            _act(runtime, lambda tx: record_check(tx, viewer().tenant, connection, facts, viewer().now, viewer().actor.name), "Checked just now.")
+            _act(runtime, lambda tx: record_check(tx, viewer().tenant, connection, facts, viewer().now, viewer().actor.name), gettext("Checked just now."))
         return redirect(url_for("connections.show", connection_id=connection_id))
 
     @pages.post("/connections/<int(max=9223372036854775807):connection_id>/test")
@@ -181,7 +182,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         except SlaPluginError as problem:
             flash(sentence(str(problem)), "problem")
             return redirect(url_for("connections.show", connection_id=connection_id))
-        flash("The signature was accepted and the delivery is stored. Below stands what it became; reload if it still waits.")
+        flash(gettext("The signature was accepted and the delivery is stored. Below stands what it became; reload if it still waits."))
         return redirect(url_for("deliveries.show", delivery_id=delivery))
 
     return pages
@@ -219,7 +220,7 @@ def _found(runtime: Runtime, connection_id: int) -> Connection:
     with runtime.database.reading(viewer().tenant) as tx:
         connection = get_connection(tx, viewer().tenant, connection_id)
     if connection is None:
-        abort(404, "There is no such connection here.")
+        abort(404, gettext("There is no such connection here."))
     return connection
 
 
@@ -232,7 +233,7 @@ def _detail(runtime: Runtime, connection_id: int, form: Any, errors: dict[str, s
     with runtime.database.reading(viewer().tenant) as tx:
         connection = get_connection(tx, tenant, connection_id)
         if connection is None:
-            abort(404, "There is no such connection here.")
+            abort(404, gettext("There is no such connection here."))
         state = get_state(tx, tenant, connection_id)
         deliveries = queries.count_deliveries(tx, tenant, now - DAY, connection_id)
         commands = queries.count_commands(tx, tenant, connection_id)

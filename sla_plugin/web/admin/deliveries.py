@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from sla_plugin.engine.durations import DAY, HOUR
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.language import gettext
 from sla_plugin.reports import queries
 from sla_plugin.reports.trace import chain_of
 from sla_plugin.services.replay_delivery import replay_deliveries
@@ -15,6 +16,7 @@ from sla_plugin.store.connections import list_connections
 from sla_plugin.store.deliveries import STATES, get_delivery
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.formats import number
 from sla_plugin.web.runtime import Runtime
 
 PERIODS = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
@@ -52,7 +54,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         with runtime.database.reading(viewer().tenant) as tx:
             delivery = get_delivery(tx, tenant, delivery_id)
             if delivery is None:
-                abort(404, "There is no such delivery here.")
+                abort(404, gettext("There is no such delivery here."))
             chain = chain_of(tx, tenant, delivery)
         raw = request.args.get("body") == "raw"
         text = body_text(delivery.body, raw=raw) if viewer().may("deliveries.bodies") else None
@@ -64,7 +66,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Put one delivery back into the inbox."""
         with runtime.database.reading(viewer().tenant) as tx:
             if get_delivery(tx, viewer().tenant, delivery_id) is None:
-                abort(404, "There is no such delivery here.")
+                abort(404, gettext("There is no such delivery here."))
         _replay(runtime, [str(delivery_id)])
         return redirect(url_for("deliveries.show", delivery_id=delivery_id))
 
@@ -91,7 +93,7 @@ def _replay(runtime: Runtime, words: list[str]) -> None:
     except ConfigurationError as error:
         flash(str(error), "problem")
     else:
-        flash(f"{len(replayed)} put back into the inbox. Reload in a moment to see what became of it.")
+        flash(gettext("%(count)s put back into the inbox. Reload in a moment to see what became of it.", count=number(len(replayed))))
 
 
 def body_text(body: bytes | None, *, raw: bool) -> str | None:

@@ -1,7 +1,7 @@
 """What every page shares: who looks, from which zone and in which theme; the guard at the door; the headers; the words for time."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,8 +13,9 @@ from flask_wtf.csrf import CSRFProtect
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from sla_plugin.language import language, speak
+from sla_plugin.language import gettext, language, speak
 from sla_plugin.permissions import Actor
+from sla_plugin.reports.lights import Light
 from sla_plugin.reports.queries import read_tenant
 from sla_plugin.store.people import Person
 from sla_plugin.web import formats
@@ -161,6 +162,21 @@ def since(at: int | None) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(formats.iso(at), formats.instant_title(at, looks.zone), text)
 
 
+def spoken(words: Mapping[str, str]) -> dict[str, str]:
+    """Stable words of ours with their titles in the language spoken."""
+    return {word: gettext(title) for word, title in words.items()}
+
+
+def spoken_pairs(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Stable words of ours with what they are called, for a choice."""
+    return [(word, gettext(word)) for word in words]
+
+
+def light_names(lights: Iterable[Light]) -> str:
+    """What some lights are about, in a row; connections have names of their own."""
+    return ", ".join(one.name if one.about == "connection" else gettext(one.name) for one in lights)
+
+
 @cache
 def asset(name: str) -> str:
     """The digest of one of our static files: part of its address, so that browsers may keep it for ever."""
@@ -177,4 +193,8 @@ def template_words() -> dict[str, Callable[..., Any]]:
         "rate_word": formats.rate_word,
         "time_left": formats.time_left,
         "language": language,
+        "spoken": spoken,
+        "spoken_pairs": spoken_pairs,
+        "weekday": formats.weekday,
+        "light_names": light_names,
     }

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from sla_plugin.language import gettext, ngettext
 from sla_plugin.services.passwords import password_fits
 from sla_plugin.services.people import sign_out
 from sla_plugin.store.credentials import sessions_of
@@ -39,7 +40,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Keep theme and zone in this browser; an empty zone follows the browser's own."""
         name = request.form.get("zone", "").strip()
         if name and known_zone(name).key != name:
-            said = f"{name} is not a time zone we know. Write one such as Europe/Berlin, or leave it empty to follow this browser."
+            said = gettext("%(name)s is not a time zone we know. Write one such as Europe/Berlin, or leave it empty to follow this browser.", name=name)
             return _page(runtime, request.form, {"zone": said}), 422
         answer = redirect(url_for("me.show"))
         chosen = request.form.get("theme", "auto")
@@ -51,7 +52,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         else:
             answer.delete_cookie("sla_zone")
             answer.delete_cookie("sla_zone_fixed")
-        flash("Saved for this browser.")
+        flash(gettext("Saved for this browser."))
         return answer
 
     @pages.route("/me/password", methods=["GET", "POST"])
@@ -64,14 +65,14 @@ def blueprint(runtime: Runtime) -> Blueprint:
         typed, again = request.form.get("password", ""), request.form.get("again", "")
         errors = {}
         if not password_fits(person.password_hash, request.form.get("current", "")):
-            errors["current"] = "This is not your present password."
+            errors["current"] = gettext("This is not your present password.")
         problem = password_problem(typed, again, person)
         if problem:
             errors["again" if typed != again else "password"] = problem
         if errors:
             return refuse("password.html", errors)
         change_password(runtime.database, person, viewer().session, typed, viewer().now)
-        flash("Your password is changed. Other sessions of yours have ended.")
+        flash(gettext("Your password is changed. Other sessions of yours have ended."))
         return redirect(url_for("me.home"))
 
     @pages.post("/me/sessions")
@@ -82,7 +83,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         with runtime.database.transaction(viewer().tenant) as tx:
             only = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 20 else None
             ended = sign_out(tx, viewer().tenant, viewer().person.id, viewer().now, viewer().actor.name, only=only, but=mine)
-        flash(f"{ended} session{'' if ended == 1 else 's'} ended." if ended else "There was none to end.")
+        flash(ngettext("%(num)d session ended.", "%(num)d sessions ended.", ended) if ended else gettext("There was none to end."))
         return redirect(url_for("me.show"))
 
     return pages

@@ -4,6 +4,7 @@ from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.language import gettext, ngettext
 from sla_plugin.reports import queries
 from sla_plugin.services.retry_commands import retry_commands
 from sla_plugin.store.outbox import COMMAND_STATES
@@ -44,7 +45,11 @@ def blueprint(runtime: Runtime) -> Blueprint:
         except ConfigurationError as error:
             flash(str(error), "problem")
         else:
-            flash(f"{len(tried)} commands wait to be sent again." if tried else "Nothing had failed.")
+            flash(
+                ngettext("%(num)d command waits to be sent again.", "%(num)d commands wait to be sent again.", len(tried))
+                if tried
+                else gettext("Nothing had failed.")
+            )
         return redirect(url_for("outbox.listing"))
 
     return pages

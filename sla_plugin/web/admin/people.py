@@ -6,6 +6,7 @@ from flask import Blueprint, abort, flash, redirect, request, session, url_for
 from werkzeug.wrappers import Response
 
 from sla_plugin.errors import InvalidDefinition
+from sla_plugin.language import gettext
 from sla_plugin.permissions import ROLES
 from sla_plugin.services import people as changes
 from sla_plugin.services.bind_requester import bind, unbind
@@ -43,7 +44,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         except InvalidDefinition as problem:
             return _list(runtime, {problem.field: sentence(problem.problem)}), 422
         _show_once(runtime, secret)
-        flash("Invited. Send the link below; it works once, for three days.")
+        flash(gettext("Invited. Send the link below; it works once, for three days."))
         return redirect(url_for("people.show", person_id=person))
 
     @pages.get("/people/<int(max=9223372036854775807):person_id>")
@@ -61,7 +62,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             runtime,
             person_id,
             lambda tx, who: changes.change_role(tx, viewer().tenant, who, wanted, viewer().now, viewer().actor.name, viewer().person.id),
-            "The role is changed.",
+            gettext("The role is changed."),
         )
 
     @pages.post("/people/<int(max=9223372036854775807):person_id>/disable")
@@ -75,7 +76,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
             else:
                 changes.disable(tx, viewer().tenant, who, viewer().now, viewer().actor.name, viewer().person.id)
 
-        return _change(runtime, person_id, act, "May sign in again." if "again" in request.form else "Disabled; sessions have ended, tokens are refused.")
+        done = gettext("May sign in again.") if "again" in request.form else gettext("Disabled; sessions have ended, tokens are refused.")
+        return _change(runtime, person_id, act, done)
 
     @pages.post("/people/<int(max=9223372036854775807):person_id>/link")
     @needs("people.write")
@@ -85,7 +87,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
         def act(tx: Transaction, who: Person) -> None:
             _show_once(runtime, changes.reset(tx, viewer().tenant, who, viewer().now, viewer().actor.name))
 
-        return _change(runtime, person_id, act, "Send the link below; it works once, for three days. The old password stays valid until then.")
+        done = gettext("Send the link below; it works once, for three days. The old password stays valid until then.")
+        return _change(runtime, person_id, act, done)
 
     @pages.post("/people/<int(max=9223372036854775807):person_id>/sessions")
     @needs("people.write")
@@ -97,7 +100,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         def act(tx: Transaction, who: Person) -> None:
             changes.sign_out(tx, viewer().tenant, who.id, viewer().now, viewer().actor.name, only=only, but=viewer().session)
 
-        return _change(runtime, person_id, act, "Ended.")
+        return _change(runtime, person_id, act, gettext("Ended."))
 
     @pages.post("/people/<int(max=9223372036854775807):person_id>/requesters")
     @needs("people.write")
@@ -111,7 +114,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
             else:
                 bind(tx, viewer().tenant, who, connection, external, viewer().now, viewer().actor.name)
 
-        return _change(runtime, person_id, act, "Taken back." if remove else "Bound: the person sees the tickets asked for under that name.")
+        done = gettext("Taken back.") if remove else gettext("Bound: the person sees the tickets asked for under that name.")
+        return _change(runtime, person_id, act, done)
 
     return pages
 
@@ -125,7 +129,7 @@ def _change(runtime: Runtime, person_id: int, act: Callable[[Transaction, Person
         with runtime.database.transaction(viewer().tenant) as tx:
             person = get_person(tx, viewer().tenant, person_id)
             if person is None:
-                abort(404, "There is no such person here.")
+                abort(404, gettext("There is no such person here."))
             act(tx, person)
     except InvalidDefinition as problem:
         return _one(runtime, person_id, {problem.field: sentence(problem.problem)}), 422
@@ -143,7 +147,7 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
     with runtime.database.reading(viewer().tenant) as tx:
         person = get_person(tx, viewer().tenant, person_id)
         if person is None:
-            abort(404, "There is no such person here.")
+            abort(404, gettext("There is no such person here."))
         sessions = sessions_of(tx, viewer().tenant, person_id, viewer().now)
         connections = list_connections(tx, viewer().tenant)
         requesters = requesters_of(tx, viewer().tenant, person_id)

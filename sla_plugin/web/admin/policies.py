@@ -11,6 +11,7 @@ from sla_plugin.actions.registry import ACTIONS
 from sla_plugin.engine.facts import PRIORITIES
 from sla_plugin.engine.policies import ALWAYS_OPEN, POLICY_FIELDS, Policy
 from sla_plugin.errors import InvalidDefinition
+from sla_plugin.language import gettext
 from sla_plugin.reports import queries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file, read_stored, warnings_of
 from sla_plugin.store.policies import Policy as PolicyRow
@@ -59,7 +60,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             row = tx.get(PolicyRow, (viewer().tenant, policy_id))
             versions = queries.versions_of_policy(tx, viewer().tenant, policy_id)
         if row is None or not versions:
-            abort(404, "There is no such policy here.")
+            abort(404, gettext("There is no such policy here."))
         return _form(runtime, policy_form.form_of(versions[0].definition), row, versions, {})
 
     return pages
@@ -72,7 +73,7 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
         versions = queries.versions_of_policy(tx, tenant, policy_id) if policy_id is not None else []
         stored = read_stored(tx, tenant)
     if policy_id is not None and row is None:
-        abort(404, "There is no such policy here.")
+        abort(404, gettext("There is no such policy here."))
     if row is not None:
         form["name"] = row.name  # other policies and files call it so
     if "add" in form or "remove" in form:
@@ -80,17 +81,17 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
         return _form(runtime, form, row, versions, {})
     definition, errors = policy_form.definition_of(form, versions[0].definition if versions else {})
     if row is None and not errors and definition["name"] in stored.policies:
-        errors["name"] = f"There is a policy {definition['name']} already; choose another name or change that one."
+        errors["name"] = gettext("There is a policy %(name)s already; choose another name or change that one.", name=definition["name"])
     for field, none in (("calendar", ALWAYS_OPEN), ("beside", "")):
         if form.get(field, none) not in (none, *stored.calendars):
-            errors[field] = f"There is no calendar {form[field]}."
+            errors[field] = gettext("There is no calendar %(name)s.", name=form[field])
     if row is not None and versions and form.get("version") != str(versions[0].version):
         errors[""] = _overtaken(versions[0])
         form["version"] = str(versions[0].version)
     if errors:
         return _form(runtime, form, row, versions, errors)
     if versions and policy_form.form_of(definition) == policy_form.form_of(versions[0].definition):
-        flash("Nothing was different; no new version.")
+        flash(gettext("Nothing was different; no new version."))
         return redirect(url_for("policies.listing"))
     try:
         with runtime.database.transaction(viewer().tenant) as tx:
@@ -98,7 +99,10 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
     except InvalidDefinition as problem:
         return _form(runtime, form, row, versions, {policy_form.field_of(problem.field): policy_form.sentence(problem.problem)})
     number = change.policies.get(definition["name"])
-    flash(f"Saved as version {number}. Open tickets follow within seconds." if number else "Nothing was different; no new version.")
+    if number:
+        flash(gettext("Saved as version %(number)d. Open tickets follow within seconds.", number=number))
+    else:
+        flash(gettext("Nothing was different; no new version."))
     for warning in change.warnings:
         flash(policy_form.sentence(warning), "warning")
     return redirect(url_for("policies.listing"))
@@ -106,9 +110,12 @@ def _save(runtime: Runtime, policy_id: int | None) -> str | Response | tuple[str
 
 def _overtaken(newest: Any) -> str:
     at = instant(newest.effective_at, viewer().now, viewer().zone)
-    return (
-        f"{newest.made_by} saved version {newest.version} at {at}, after you opened this form. Your text is kept below; "
-        "compare it with the latest version at the foot of the page and save again to put yours on top."
+    return gettext(
+        "%(who)s saved version %(number)d at %(when)s, after you opened this form. Your text is kept below; "
+        "compare it with the latest version at the foot of the page and save again to put yours on top.",
+        who=newest.made_by,
+        number=newest.version,
+        when=at,
     )
 
 

@@ -16,8 +16,9 @@ from sla_plugin.engine.operators import OPERATORS
 from sla_plugin.engine.policies import ALWAYS_OPEN, POLICY_FIELDS, Policy, priority_word
 from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.errors import InvalidDefinition
+from sla_plugin.language import gettext, marked
 
-GROUPS = {"all": "All of these hold", "any": "Any of these holds", "none": "None of these holds"}
+GROUPS = {"all": marked("All of these hold"), "any": marked("Any of these holds"), "none": marked("None of these holds")}
 OPERATOR_WORDS = {o: o.replace("_", " ") for o in OPERATORS}
 _LEFT_OUT_WHEN_EMPTY = frozenset({"description", "applies_to"})
 PAUSES = tuple(s for s in STATUSES if s not in ("resolved", "closed", "cancelled"))
@@ -100,7 +101,7 @@ def definition_of(form: MultiDict[str, str], known: Mapping[str, Any]) -> tuple[
         if typed.isascii() and typed.lstrip("-").isdigit() and len(typed) < 10:
             definition[name] = int(typed)
         else:
-            errors[name] = f"{typed or 'Nothing'} is no whole number; write one such as {default}."
+            errors[name] = gettext("%(typed)s is no whole number; write one such as %(default)d.", typed=typed or "–", default=default)
     calendar, beside = form.get("calendar", ALWAYS_OPEN), form.get("beside", "")
     definition["calendar"] = {"cover": [calendar, beside]} if beside else calendar
     kept = {metric: promised for metric, promised in (known.get("targets") or {}).items() if metric not in METRICS}
@@ -140,7 +141,7 @@ def _targets_from_form(form: MultiDict[str, str], errors: dict[str, str], *, som
             cells = list(row.values())
             targets[metric] = cells[0] if len(cells) == len(PRIORITIES) and all(c == cells[0] for c in cells) else row
     if not targets and not errors and not some:
-        errors["targets"] = "Promise at least one metric: write a time such as 8h into a cell."
+        errors["targets"] = gettext("Promise at least one metric: write a time such as 8h into a cell.")
     return targets
 
 
@@ -150,7 +151,7 @@ def _conditions_from_form(form: MultiDict[str, str], errors: dict[str, str]) -> 
             read = yaml.safe_load(form.get("applies_to", "") or "null")
             compile_condition(read, "applies_to", POLICY_FIELDS)
         except yaml.YAMLError as problem:
-            errors["applies_to"] = f"This is no YAML: {str(problem).splitlines()[0]}."
+            errors["applies_to"] = gettext("This is no YAML: %(problem)s.", problem=str(problem).splitlines()[0])
             return None
         except InvalidDefinition as problem:
             errors["applies_to"] = sentence(f"{problem.field}: {problem.problem}")

@@ -4,6 +4,7 @@ from flask import Blueprint, abort, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from sla_plugin.errors import InvalidDefinition
+from sla_plugin.language import gettext
 from sla_plugin.reports import queries
 from sla_plugin.reports.own_tickets import own_ticket, own_tickets
 from sla_plugin.services.request_escalation import METRIC, request_escalation
@@ -44,11 +45,11 @@ def blueprint(runtime: Runtime) -> Blueprint:
             with runtime.database.transaction(viewer().tenant) as tx:
                 ticket = own_ticket(tx, viewer().tenant, person.id, person.email, ticket_id)
                 if ticket is None:
-                    abort(404, "There is no such ticket of yours.")
+                    abort(404, gettext("There is no such ticket of yours."))
                 request_escalation(tx, viewer().tenant, ticket, request.form.get("reason", ""), viewer().now, viewer().actor)
         except InvalidDefinition as problem:
             return _page(runtime, ticket_id, {"reason": sentence(problem.problem)}), 422
-        flash("Your request stands with the agents now.")
+        flash(gettext("Your request stands with the agents now."))
         return redirect(url_for("portal.show", ticket_id=ticket_id))
 
     return pages
@@ -59,7 +60,7 @@ def _page(runtime: Runtime, ticket_id: int, errors: dict[str, str]) -> str:
     with runtime.database.reading(viewer().tenant) as tx:
         ticket = own_ticket(tx, tenant, person.id, person.email, ticket_id)
         if ticket is None:
-            abort(404, "There is no such ticket of yours.")
+            abort(404, gettext("There is no such ticket of yours."))
         cells = clock_cells(tx, tenant, queries.clocks_of_tickets(tx, tenant, [ticket.id]), now).get(ticket.id, [])
         requests = [a for a in alerts_of(tx, tenant, ticket.promise_id) if a.metric == METRIC]
     context = {"ticket": ticket, "cells": cells, "requests": requests, "waits": any(a.acknowledged_at is None for a in requests)}

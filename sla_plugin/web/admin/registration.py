@@ -10,8 +10,8 @@ from flask_bootstrap import Bootstrap5
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from sla_plugin.engine.durations import clock_text, format_duration
-from sla_plugin.language import gettext, ngettext, preferred, speak
+from sla_plugin.engine.durations import clock_text
+from sla_plugin.language import gettext, marked, one_or_many, preferred, speak
 from sla_plugin.settings import secret_keys
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
@@ -30,10 +30,12 @@ from sla_plugin.web.admin import (
     portal,
     settings_page,
     signing_in,
+    stable_words,
     tickets,
     tokens,
 )
 from sla_plugin.web.admin.frame import csrf, template_words, theme, viewer, with_headers
+from sla_plugin.web.admin.stable_words import TITLES
 from sla_plugin.web.runtime import Runtime
 
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
@@ -57,18 +59,26 @@ BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
 
 # group -> its pages; each is shown to whoever has the permission that the page itself declares
 MENU = (
-    ("Work", (("overview.show", "Overview"), ("portal.listing", "My tickets"), ("tickets.listing", "Tickets"), ("alerts.listing", "Alerts"))),
-    ("Promises", (("policies.listing", "Policies"), ("calendars.listing", "Calendars"))),
-    ("Plumbing", (("connections.listing", "Connections"), ("deliveries.listing", "Deliveries"), ("outbox.listing", "Outbox"))),
     (
-        "Account",
+        marked("Work"),
         (
-            ("people.listing", "People"),
-            ("tokens.listing", "API tokens"),
-            ("audit.listing", "Audit"),
-            ("settings.show", "Settings"),
-            ("health_page.show", "Health"),
-            ("me.show", "Me"),
+            ("overview.show", marked("Overview")),
+            ("portal.listing", marked("My tickets")),
+            ("tickets.listing", marked("Tickets")),
+            ("alerts.listing", marked("Alerts")),
+        ),
+    ),
+    (marked("Promises"), (("policies.listing", marked("Policies")), ("calendars.listing", marked("Calendars")))),
+    (marked("Plumbing"), (("connections.listing", marked("Connections")), ("deliveries.listing", marked("Deliveries")), ("outbox.listing", marked("Outbox")))),
+    (
+        marked("Account"),
+        (
+            ("people.listing", marked("People")),
+            ("tokens.listing", marked("API tokens")),
+            ("audit.listing", marked("Audit")),
+            ("settings.show", marked("Settings")),
+            ("health_page.show", marked("Health")),
+            ("me.show", marked("Me")),
         ),
     ),
 )
@@ -101,30 +111,36 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     app.before_request(lambda: speak(preferred(request.headers.get("Accept-Language"))))
     app.jinja_env.globals.update(template_words(), menu=menu)
     app.jinja_env.filters.update(
-        duration=format_duration, clock_text=clock_text, pair=lambda value: (value, value), number=formats.number, size=formats.size, say=_say
+        duration=formats.duration,
+        moments=formats.moments,
+        clock_text=clock_text,
+        pair=lambda value: (value, value),
+        number=formats.number,
+        size=formats.size,
+        say=stable_words.say,
     )
     app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    app.jinja_env.install_gettext_callables(gettext, one_or_many, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _problem_page)
 
 
 def menu() -> list[tuple[str, list[tuple[str, str]]]]:
     """The sidebar of the viewer: groups and pages that they may see."""
-    shown = [(group, [page for page in pages if viewer().may(needed(current_app, page[0], "GET") or "")]) for group, pages in MENU]
+    shown = [
+        (gettext(group), [(endpoint, gettext(title)) for endpoint, title in pages if viewer().may(needed(current_app, endpoint, "GET") or "")])
+        for group, pages in MENU
+    ]
     return [(group, pages) for group, pages in shown if pages]
-
-
-def _say(word: str) -> str:
-    """A stable word of ours as people read it: `first_response` is `First response`."""
-    return word.replace("_", " ").capitalize()
 
 
 def _problem_page(problem: HTTPException) -> Any:
     """An error as a page for people, as it is for everybody else."""
     if request.path.startswith(("/webhooks/", "/healthz", "/readyz", "/static/")) or problem.response is not None:
         return problem
-    title = "This form is no longer valid" if isinstance(problem, CSRFError) else problem.name
-    said = "Reload the page and send the form again; you may have signed out in another tab." if isinstance(problem, CSRFError) else problem.description
+    if isinstance(problem, CSRFError):
+        title, said = gettext("This form is no longer valid"), gettext("Reload the page and send the form again; you may have signed out in another tab.")
+    else:
+        title, said = gettext(TITLES.get(problem.code or 0, problem.name)), problem.description or ""
     page = Response(render_template("problem.html", title=title, said=said, code=problem.code, theme=theme()), status=problem.code)
     return with_headers(page)

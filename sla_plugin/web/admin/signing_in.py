@@ -6,6 +6,7 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 from itsdangerous import URLSafeSerializer
 from werkzeug.wrappers import Response
 
+from sla_plugin.language import gettext
 from sla_plugin.services.passwords import hash_password
 from sla_plugin.services.people import accept, link_of
 from sla_plugin.services.sign_in import source_of
@@ -38,7 +39,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 errors["email"] = _refusal(found, now)
             elif (len(found) > 1 and "tenant" not in request.form) or not chosen:
                 tenants = _named(runtime, found)
-                errors["tenant"] = "You belong to several tenants. Choose one, and type the password again."
+                errors["tenant"] = gettext("You belong to several tenants. Choose one, and type the password again.")
             else:
                 return _enter(runtime, chosen[0], now, signer)
         status = 422 if errors else 200
@@ -58,8 +59,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
         with runtime.database.reading(Duty.SIGN_IN) as tx:
             found = link_of(tx, secret, now)
         if found is None:
-            said = "This link was used, replaced or is too old. Ask your admin for a new one, or sign in."
-            return render_template("problem.html", title="The link is no longer valid", said=said, code=404, theme=theme()), 404
+            said = gettext("This link was used, replaced or is too old. Ask your admin for a new one, or sign in.")
+            return render_template("problem.html", title=gettext("The link is no longer valid"), said=said, code=404, theme=theme()), 404
         link, person = found
         errors: dict[str, str] = {}
         if request.method == "POST":
@@ -70,9 +71,9 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 with runtime.database.transaction(person.tenant_id) as tx:
                     done = accept(tx, link, person, password_hash, now)
                 if done:
-                    flash("Your password is set.")
+                    flash(gettext("Your password is set."))
                     return _enter(runtime, person, now, _signer())
-                problem = "The link was used just now; sign in with the password that was set."
+                problem = gettext("The link was used just now; sign in with the password that was set.")
             errors["again" if typed != again else "password"] = problem
         return render_template("welcome.html", errors=errors, person=person, theme=theme()), 422 if errors else 200
 
@@ -95,9 +96,10 @@ def _signer() -> URLSafeSerializer:
 
 def _refusal(found: Refused, now: int) -> str:
     if found.until is None:
-        return "E-mail and password do not fit together. Check both; after five failures in a row this place has to wait, longer each time."
+        return gettext("E-mail and password do not fit together. Check both; after five failures in a row this place has to wait, longer each time.")
     zone = zone_of(request.cookies.get("sla_zone"))
-    return f"Too many failed sign-ins from here: wait until {instant(found.until, now, zone, seconds=True)} ({zone.key}). Other places are not kept out."
+    until = instant(found.until, now, zone, seconds=True)
+    return gettext("Too many failed sign-ins from here: wait until %(when)s (%(zone)s). Other places are not kept out.", when=until, zone=zone.key)
 
 
 def _named(runtime: Runtime, people: Sequence[Person]) -> list[tuple[str, str]]:

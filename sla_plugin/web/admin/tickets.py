@@ -11,6 +11,7 @@ from sla_plugin.engine.durations import MINUTE
 from sla_plugin.engine.evaluate import Clock
 from sla_plugin.engine.ledger import ledger, sentence
 from sla_plugin.errors import InvalidDefinition
+from sla_plugin.language import gettext, marked
 from sla_plugin.reports import queries
 from sla_plugin.reports.clock_picture import clock_picture
 from sla_plugin.reports.standing import state_word
@@ -37,13 +38,13 @@ from sla_plugin.web.formats import instant
 from sla_plugin.web.runtime import Runtime
 
 TABS = (
-    ("", "Due next"),
-    ("breached", "Breached"),
-    ("critical", "Critical"),
-    ("warning", "Warning"),
-    ("running", "Running"),
-    ("on_hold", "On hold"),
-    ("all", "All"),
+    ("", marked("Due next")),
+    ("breached", marked("Breached")),
+    ("critical", marked("Critical")),
+    ("warning", marked("Warning")),
+    ("running", marked("Running")),
+    ("on_hold", marked("On hold")),
+    ("all", marked("All")),
 )
 _FIELDS = ("reason", "metric", "by", "policy")  # of the form for exceptions
 _EVENTS = 200  # shown; a longer history says so
@@ -94,11 +95,11 @@ def blueprint(runtime: Runtime) -> Blueprint:
             with runtime.database.transaction(viewer().tenant) as tx:
                 ticket = get_ticket(tx, viewer().tenant, ticket_id)
                 if ticket is None:
-                    abort(404, "There is no such ticket here.")
+                    abort(404, gettext("There is no such ticket here."))
                 request_escalation(tx, viewer().tenant, ticket, request.form.get("reason", ""), viewer().now, viewer().actor)
         except InvalidDefinition as problem:
             return _page(runtime, ticket_id, request.form, {"reason": sentence_of(problem.problem)})
-        flash("The agents are alerted.")
+        flash(gettext("The agents are alerted."))
         return redirect(url_for("tickets.show", ticket_id=ticket_id))
 
     def decide(ticket_id: int, service: Callable[..., Override], said: str, **asked: Any) -> Response | tuple[str, int]:
@@ -107,12 +108,13 @@ def blueprint(runtime: Runtime) -> Blueprint:
             with runtime.database.transaction(viewer().tenant) as tx:
                 ticket = get_ticket(tx, viewer().tenant, ticket_id)
                 if ticket is None:
-                    abort(404, "There is no such ticket here.")
+                    abort(404, gettext("There is no such ticket here."))
                 reason = request.form.get("reason", "")
                 done = service(tx, viewer().tenant, ticket, **asked, reason=reason, now=viewer().now, actor=viewer().actor.name, outside=runtime.outside)
         except InvalidDefinition as problem:
             return _page(runtime, ticket_id, request.form, {problem.field if problem.field in _FIELDS else "": sentence_of(problem.problem)})
-        flash("Strict mode: no exceptions. Nothing has changed; the attempt is on record." if done.refused else said, "warning" if done.refused else "message")
+        refused = gettext("Strict mode: no exceptions. Nothing has changed; the attempt is on record.")
+        flash(refused if done.refused else said, "warning" if done.refused else "message")
         return redirect(url_for("tickets.show", ticket_id=ticket_id))
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/extend")
@@ -121,19 +123,19 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Extend the deadline of one clock."""
         form = request.form
         once = form.get("once", "")[:40]
-        return decide(ticket_id, extend_deadline, "Extended.", metric=form.get("metric", ""), by=form.get("by", "").strip(), once=once)
+        return decide(ticket_id, extend_deadline, gettext("Extended."), metric=form.get("metric", ""), by=form.get("by", "").strip(), once=once)
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/withdraw")
     @needs("tickets.override")
     def withdraw(ticket_id: int) -> Response | tuple[str, int]:
         """Take an extension back."""
-        return decide(ticket_id, withdraw_extension, "Taken back.", extension=request.form.get("extension", ""))
+        return decide(ticket_id, withdraw_extension, gettext("Taken back."), extension=request.form.get("extension", ""))
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/choose-policy")
     @needs("tickets.override")
     def choose(ticket_id: int) -> Response | tuple[str, int]:
         """Choose the policy, or leave it to the conditions."""
-        return decide(ticket_id, choose_policy, "Chosen.", policy=request.form.get("policy") or None)
+        return decide(ticket_id, choose_policy, gettext("Chosen."), policy=request.form.get("policy") or None)
 
     return pages
 
@@ -146,7 +148,7 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
         promise = get_promise(tx, tenant, ticket.promise_id) if ticket is not None else None
         connection = get_connection(tx, tenant, ticket.connection_id) if ticket is not None else None
         if ticket is None or promise is None or connection is None:
-            abort(404, "There is no such ticket here.")
+            abort(404, gettext("There is no such ticket here."))
         rows = read_histories(tx, tenant, [promise.id]).get(promise.id, [])
         as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
         verdict = verdict_of(promise, rows, read_books(tx, tenant), runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
