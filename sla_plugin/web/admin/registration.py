@@ -28,6 +28,7 @@ from sla_plugin.web.admin import (
     people,
     policies,
     portal,
+    provider_sign_in,
     settings_page,
     signing_in,
     tickets,
@@ -38,6 +39,7 @@ from sla_plugin.web.runtime import Runtime
 
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     signing_in.blueprint,
+    provider_sign_in.blueprint,
     me.blueprint,
     overview.blueprint,
     tickets.blueprint,
