@@ -117,6 +117,7 @@ def build(settings: Settings, connectors: Sequence[Connector] = CONNECTORS, queu
         queue=queue or RqQueue(settings.redis_url),
         sealer=Sealer(secret_keys(settings)),
         settle=settings.settle_days * _DAY,
+        impatient=Http(connect_timeout=3, read_timeout=6, allow_private=settings.allow_private_urls),
     )
     return Runtime(settings, database, outside)
 

@@ -86,3 +86,18 @@ class Overtaken(SlaPluginError):
 
 class PlanOutdated(SlaPluginError):
     """What a plan says no longer holds (tickets or other policies changed, or it is too old): compute it again, look, then apply."""
+
+
+class SignInRefused(SlaPluginError):
+    """Somebody cannot come in through a sign-in service, or a program with its JWT; the message is a sentence for them, `names` fill it in.
+
+    `reason` is a word for the log, `operator` what an admin should know (no secret, no mail address); `later` is True where the service is to blame and trying
+    again may help.
+    """
+
+    def __init__(self, message: str, *, reason: str, operator: str = "", later: bool = False, **names: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.operator = operator
+        self.later = later
+        self.names = names

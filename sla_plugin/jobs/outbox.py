@@ -19,6 +19,7 @@ from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailu
 from sla_plugin.jobs.ending import NEVER
 from sla_plugin.logs import said, where
 from sla_plugin.ports import Account, Answer, Command, Connector, Http
+from sla_plugin.services.check_provider import ask_issuer, claim_provider, is_overdue, note_provider
 from sla_plugin.services.outside import Outside, Traced
 from sla_plugin.services.recheck_credentials import EVERY, claim_check, note_check, prove_again
 from sla_plugin.services.send_calls import (
@@ -34,6 +35,7 @@ from sla_plugin.services.send_calls import (
     settle_sent,
     settle_temporary,
 )
+from sla_plugin.services.sign_in_with_provider import provider_in_use
 from sla_plugin.store.connections import Connection, get_connection, overdue_check, paused_connections
 from sla_plugin.store.db import Database
 from sla_plugin.store.duties import Duty
@@ -131,6 +133,7 @@ def drain_outbox(
         pool.shutdown(wait=not ending.is_set())
     if not ending.is_set():
         recheck_credentials(database, outside, clock)
+        recheck_provider(database, outside, clock)
     return total
 
 
@@ -190,6 +193,26 @@ def recheck_credentials(database: Database, outside: Outside, clock: Callable[[]
             note_check(tx, connection, facts, clock())
         if facts.problems:
             log.warning("credentials not proved", connection=connection.name, problems=len(facts.problems))
+
+
+def recheck_provider(database: Database, outside: Outside, clock: Callable[[], int]) -> None:
+    """Ask one tenant's sign-in service whether it can be signed in through, if that is due; its light tells."""
+    with database.reading(Duty.CREDENTIALS) as tx:
+        if not is_overdue(tx, clock()):
+            return
+    with database.transaction(Duty.CREDENTIALS) as tx:
+        tenant = claim_provider(tx, clock())
+    if tenant is None:
+        return
+    with database.reading(tenant) as tx:
+        provider = provider_in_use(tx, tenant)
+    if provider is None:
+        return
+    problem = ask_issuer(provider.issuer, outside, clock())
+    with database.transaction(tenant) as tx:
+        note_provider(tx, tenant, problem, clock())
+    if problem is not None:
+        log.warning("sign-in service not well", tenant=tenant, problem=problem)
 
 
 def send_call(database: Database, outside: Outside, clock: Callable[[], int], call: CallRow) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sla_plugin.errors import SlaPluginError
 from sla_plugin.logs import where
+from sla_plugin.services.check_provider import is_overdue
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
 from sla_plugin.services.make_plan import fail_plan, next_step, write_step
 from sla_plugin.services.outside import Outside
@@ -127,7 +128,7 @@ class Timekeeper:
             inbox = next_tenant(tx, now) is not None
             due = next_call_at(tx)
             depth = outbox_depth(tx)
-            unproved = overdue_check(tx, now - EVERY) is not None
+            unproved = overdue_check(tx, now - EVERY) is not None or is_overdue(tx, now)
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
         if inbox:
             self.outside.queue.wake_inbox()

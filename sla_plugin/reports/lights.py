@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sla_plugin.engine.durations import DAY, HOUR, MINUTE, SECOND, format_duration
 from sla_plugin.language import gettext, ngettext, units
-from sla_plugin.reports.machine import ConnectionFigures, Machine, TenantFigures, Waiting
+from sla_plugin.reports.machine import ConnectionFigures, Machine, SignInFigures, TenantFigures, Waiting
 
 LEVELS = ("bad", "watch", "idle", "good")
 WATCH, BAD = 5 * SECOND, MINUTE  # how long something may wait before somebody should look, and before it is wrong
@@ -28,7 +28,7 @@ class PartHealth(Protocol):
 
 @dataclass(frozen=True)
 class Light:
-    """One line: `level` of LEVELS, the name of what it is about, a few words; `about` is part, queue, connection or deliveries, `connection` its id."""
+    """One line: `level` of LEVELS, the name of what it is about, a few words; `about` is part, queue, connection, deliveries or sign_in, `connection` its id."""
 
     level: str
     name: str
@@ -42,11 +42,20 @@ def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartH
     found = [Light("good" if part.healthy else "bad", name, part.detail, "part") for name, part in parts.items()]
     found += [_inbox(machine.now, tenant.inbox), _time(machine, tenant), _outbox(machine.now, tenant.connections)]
     found += [_connection(machine.now, one) for one in tenant.connections]
+    if tenant.sign_in is not None:
+        found.append(_sign_in(machine.now, tenant.sign_in))
     aside = sum(tenant.set_aside.values())
     if aside:
         text = ", ".join(f"{count} {gettext(state)}" for state, count in tenant.set_aside.items() if count)
         found.append(Light("watch", "deliveries", gettext("%(what)s: kept, replay them after a fix", what=text), "deliveries"))
     return sorted(found, key=lambda light: LEVELS.index(light.level))
+
+
+def _sign_in(now: int, one: SignInFigures) -> Light:
+    asked = units(format_duration(max(now - one.checked_at, SECOND)))
+    if one.problem is None:
+        return Light("good", "sign-in service", gettext("well, asked %(time)s ago", time=asked), "sign_in")
+    return Light("watch", "sign-in service", gettext("%(problem)s (asked %(time)s ago)", problem=one.problem, time=asked), "sign_in")
 
 
 def _short(amount: int) -> str:

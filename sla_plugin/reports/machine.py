@@ -18,6 +18,7 @@ from sla_plugin.store.connections import CIRCUIT_OPEN, Connection, ConnectionSta
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import deliveries_since, inbox_depth, last_applied, set_aside_deliveries
 from sla_plugin.store.events import latest_of_delivery
+from sla_plugin.store.identities import provider_check
 from sla_plugin.store.outbox import calls_since, open_calls, tries_since, unsettled_commands
 from sla_plugin.store.tenants import Tenant
 from sla_plugin.store.tickets import earliest_transition
@@ -84,8 +85,21 @@ class ConnectionFigures:
 
 
 @dataclass(frozen=True)
+class SignInFigures:
+    """A sign-in service: when it was last asked, and what was wrong then, in words (None: nothing)."""
+
+    checked_at: int
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class TenantFigures:
-    """One tenant. `inbox` has live, history and retrying deliveries; `set_aside` counts unreadable and failed ones that nobody has replayed."""
+    """One tenant.
+
+    inbox       live, history and retrying deliveries
+    set_aside   unreadable and failed ones that nobody has replayed
+    sign_in     how its sign-in service was when it was last asked; None where none is in use
+    """
 
     id: int
     name: str
@@ -94,6 +108,7 @@ class TenantFigures:
     lateness: Lateness
     alerts: Mapping[str, int]
     connections: Sequence[ConnectionFigures]
+    sign_in: SignInFigures | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,7 @@ def read_machine(tx: Transaction, now: int, limits: Mapping[str, Limits], tenant
                 set_aside=set_aside[one.id],
                 lateness=lateness_of([max(a.raised_at - a.due_at, 0) for a in alerts]),
                 alerts={"warning": 0, "critical": 0, "breach": 0, **Counter(a.level for a in alerts)},
+                sign_in=_sign_in(tx, one.id),
                 connections=[
                     _connection(tx, now, c, s, limits.get(c.connector, NO_LIMITS), commands[one.id, c.id], due.get((one.id, c.id)))
                     for c, s in _connections(tx, one.id)
@@ -149,6 +165,11 @@ def lateness_of(late: Sequence[int]) -> Lateness:
         return Lateness(0, 0, 0, 0)
     ordered = sorted(late)
     return Lateness(len(ordered), ordered[(len(ordered) - 1) // 2], ordered[-(-99 * len(ordered) // 100) - 1], ordered[-1])
+
+
+def _sign_in(tx: Transaction, tenant: int) -> SignInFigures | None:
+    check = provider_check(tx, tenant)
+    return None if check is None else SignInFigures(check.checked_at, check.problem)
 
 
 def _connections(tx: Transaction, tenant: int) -> Sequence[tuple[Connection, ConnectionState]]:

@@ -1,12 +1,13 @@
 """What services may use of the outside, handed to them by the composition root."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sla_plugin.engine.evaluate import SETTLE
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.ports import Account, Connector, Http, HttpAnswer, JobQueue, Words
+from sla_plugin.services.kept_documents import KeptDocuments
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.sealing import Sealer
 
@@ -32,13 +33,23 @@ def _written(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Connectors by name, the way out over HTTP, the queue that wakes workers, the sealer of secrets. `settle` is in microseconds."""
+    """Connectors by name, the way out over HTTP, the queue that wakes workers, the sealer of secrets. `settle` is in microseconds.
+
+    `impatient` is the way out while a person waits for the answer: short time limits. `kept` are the documents of sign-in services.
+    """
 
     connectors: Mapping[str, Connector]
     http: Http
     queue: JobQueue
     sealer: Sealer
     settle: int = SETTLE
+    impatient: Http | None = None
+    kept: KeptDocuments = field(default_factory=KeptDocuments)
+
+    @property
+    def http_in_person(self) -> Http:
+        """The way out while a person waits."""
+        return self.impatient or self.http
 
     def connector(self, name: str) -> Connector:
         """The connector called `name`; an unknown one is an error the operator sees, never a crash of a sweep."""

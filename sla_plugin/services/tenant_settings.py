@@ -9,6 +9,10 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from sla_plugin.language import LANGUAGES, marked
+from sla_plugin.services.check_provider import prove_jwt, prove_sign_in
+from sla_plugin.services.outside import Outside
+from sla_plugin.services.setting_kinds import TenantSetting, Unfit, one_of, yes_or_no
+from sla_plugin.services.sign_in_settings import JWT_ROWS, SIGN_IN_ROWS, jwt_agrees, keep_jwt, keep_sign_in, sign_in_agrees
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.sealing import Sealer
@@ -16,35 +20,12 @@ from sla_plugin.store.tenant_settings import store_settings, stored_settings
 from sla_plugin.store.tenants import Tenant, change_tenant, get_tenant
 
 WEEKDAYS = {"mon": marked("Monday"), "sat": marked("Saturday"), "sun": marked("Sunday")}
-SECTIONS = {"tenant": marked("Tenant")}  # key of the page -> its heading, in the order of the page
+SECTIONS = {
+    "tenant": marked("Tenant"),
+    "sign_in": marked("Signing in"),
+    "jwt": marked("Programs with a JWT"),
+}  # key of the page -> its heading, in the order of the page
 _OF_TENANT = ("name", "time_zone")  # kept in the tenant's own row
-
-
-class Unfit(ValueError):
-    """A value that a setting refuses; the message is a sentence for the person who typed it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TenantSetting:
-    """One row.
-
-    name      stable, snake_case; the field of the form and of the API
-    section   key of SECTIONS
-    label     how the page calls it; `help` one sentence below it
-    default   as one would type it
-    parse     typed text -> value; raises Unfit
-    kind      how the form asks: text, number, switch (yes or no), choice (of `choices`), lines, secret (never shown, stored sealed)
-    choices   value -> label, where kind is choice
-    """
-
-    name: str
-    section: str
-    label: str
-    help: str
-    default: str
-    parse: Callable[[str], Any]
-    kind: str = "text"
-    choices: Mapping[str, str] | None = None
 
 
 def _name(typed: str) -> str:
@@ -57,24 +38,6 @@ def _zone(typed: str) -> str:
     if typed not in available_timezones():
         raise Unfit(marked("This is no time zone we know; write one such as Europe/Berlin."))
     return typed
-
-
-def one_of(words: Mapping[str, str]) -> Callable[[str], str]:
-    """A parser of a choice."""
-
-    def parse(typed: str) -> str:
-        if typed not in words:
-            raise Unfit(marked("Choose one of the values offered."))
-        return typed
-
-    return parse
-
-
-def yes_or_no(typed: str) -> bool:
-    """A parser of a switch."""
-    if typed not in ("yes", "no"):
-        raise Unfit(marked("Say yes or no."))
-    return typed == "yes"
 
 
 TENANT_SETTINGS = (
@@ -92,8 +55,34 @@ TENANT_SETTINGS = (
     ),
     TenantSetting("week_start", "tenant", marked("Week begins on"), marked("In calendars and reports."), "mon", one_of(WEEKDAYS), "choice", WEEKDAYS),
     TenantSetting("live_updates", "tenant", marked("Live updates"), marked("Pages refresh their figures by themselves."), "yes", yes_or_no, "switch"),
+    *SIGN_IN_ROWS,
+    *JWT_ROWS,
 )
 ROWS: Mapping[str, TenantSetting] = {row.name: row for row in TENANT_SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """What a section needs beyond its fields. Texts are every setting as one would type it; errors are field -> sentence.
+
+    agree   what does not fit together in (tx, tenant, texts)
+    prove   what the outside says of (outside, texts before, texts after, now); in no transaction
+    keep    what else is to be written with (tx, tenant, texts, now); may raise IntegrityError for what another tenant has
+    taken   the error where it does
+    """
+
+    agree: Callable[[Transaction, int, Mapping[str, str]], dict[str, str]]
+    prove: Callable[[Outside, Mapping[str, str], Mapping[str, str], int], dict[str, str]]
+    keep: Callable[[Transaction, int, Mapping[str, str], int], None]
+    taken: Mapping[str, str]
+
+
+BONDS: Mapping[str, Bond] = {
+    "sign_in": Bond(sign_in_agrees, prove_sign_in, keep_sign_in, {}),
+    "jwt": Bond(
+        jwt_agrees, prove_jwt, keep_jwt, {"jwt_audience": marked("This issuer and audience cannot be used in this installation; choose another audience.")}
+    ),
+}
 
 
 def _texts(tenant: Tenant, stored: Mapping[str, str]) -> dict[str, str]:
@@ -102,10 +91,11 @@ def _texts(tenant: Tenant, stored: Mapping[str, str]) -> dict[str, str]:
     return {**texts, "name": tenant.name, "time_zone": tenant.time_zone}
 
 
-def read_settings(tx: Transaction, tenant: int) -> dict[str, Any]:
-    """The value of every setting by name; of a secret its sealed form ("" for none)."""
+def read_settings(tx: Transaction, tenant: int, section: str | None = None) -> dict[str, Any]:
+    """The value of every setting by name, or of those of a section; of a secret its sealed form ("" for none)."""
     texts = typed_settings(tx, tenant)
-    return {name: text if ROWS[name].kind == "secret" else ROWS[name].parse(text) for name, text in texts.items()}
+    wanted = [row for row in TENANT_SETTINGS if section in (None, row.section)]
+    return {row.name: texts[row.name] if row.kind == "secret" else row.parse(texts[row.name]) for row in wanted}
 
 
 def typed_settings(tx: Transaction, tenant: int) -> dict[str, str]:
@@ -124,6 +114,30 @@ def check_settings(typed: Mapping[str, str]) -> dict[str, str]:
         except Unfit as problem:
             errors[name] = str(problem)
     return errors
+
+
+def change_problems(tx: Transaction, tenant: int, section: str, typed: Mapping[str, str]) -> dict[str, str]:
+    """What in a section, changed so, would not fit together: name -> sentence. `typed` has passed `check_settings`."""
+    bond = BONDS.get(section)
+    return bond.agree(tx, tenant, changed_texts(typed_settings(tx, tenant), typed)) if bond is not None else {}
+
+
+def outside_problems(outside: Outside, section: str, before: Mapping[str, str], typed: Mapping[str, str], now: int) -> dict[str, str]:
+    """What the outside says of a section, changed so: name -> sentence. Asks over HTTP, so outside of any transaction; `before` is `typed_settings`."""
+    bond = BONDS.get(section)
+    return bond.prove(outside, before, changed_texts(before, typed), now) if bond is not None else {}
+
+
+def changed_texts(before: Mapping[str, str], typed: Mapping[str, str]) -> dict[str, str]:
+    """Every setting as one would type it, after a change; of a secret only whether there is one."""
+    texts = dict(before)
+    for name, told in typed.items():
+        text = told.strip()
+        if ROWS[name].kind != "secret":
+            texts[name] = text
+        elif text:
+            texts[name] = "" if text == "-" else text
+    return texts
 
 
 def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now: int, actor: str, sealer: Sealer) -> list[str]:
@@ -159,5 +173,7 @@ def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now:
     if of_tenant:
         change_tenant(tx, tenant, **of_tenant)
     store_settings(tx, tenant, keep)
+    for section in {ROWS[name].section for name in after} & BONDS.keys():
+        BONDS[section].keep(tx, tenant, changed_texts(texts, typed), now)
     append_audit(tx, tenant, now, actor, "settings changed", {"before": before, "after": after})
     return list(after)

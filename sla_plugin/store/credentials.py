@@ -24,6 +24,7 @@ class Session(TenantRow, Base):
     ended_at: Mapped[int | None]
     source: Mapped[str] = mapped_column(String(64))  # network address
     browser: Mapped[str] = mapped_column(String(200))
+    how: Mapped[str] = mapped_column(String(10), default="password", server_default="password")  # password, link, provider
 
 
 class Token(TenantRow, Base):
@@ -66,11 +67,11 @@ class SignInFailure(Base):
 
 
 # --- sessions --------------------------------------------------------------------------------------------------------
-def add_session(tx: Transaction, tenant: int, person: int, now: int, expires_at: int, source: str, browser: str) -> int:
-    """A new session; returns its id."""
+def add_session(tx: Transaction, tenant: int, person: int, now: int, expires_at: int, source: str, browser: str, how: str = "password") -> int:
+    """A new session; `how` one signed in: password, link (a one-time link) or provider. Returns its id."""
     session = new_id()
     times = {"begun_at": now, "seen_at": now, "expires_at": expires_at}
-    tx.execute(insert(Session).values(tenant_id=tenant, id=session, person_id=person, source=source[:64], browser=browser[:200], **times))
+    tx.execute(insert(Session).values(tenant_id=tenant, id=session, person_id=person, source=source[:64], browser=browser[:200], how=how, **times))
     return session
 
 

@@ -37,6 +37,12 @@ def the_tenant(tx: Transaction, name: str | None = None) -> int | None:
     return tx.scalar(query)
 
 
+def only_tenant(tx: Transaction) -> int | None:
+    """The tenant of an installation that has one; None where there are several, or none."""
+    found = tx.scalars(select(Tenant.id).limit(2)).all()
+    return found[0] if len(found) == 1 else None
+
+
 def list_tenants(tx: Transaction) -> list[tuple[int, str]]:
     """(id, name) of every tenant, the oldest first."""
     return [(row.id, row.name) for row in tx.execute(select(Tenant.id, Tenant.name).order_by(Tenant.id))]

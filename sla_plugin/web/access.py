@@ -23,6 +23,8 @@ PUBLIC: Mapping[str, str] = {
     "signing_in.login": "here one proves who one is",
     "signing_in.welcome": "the one-time link is what one proves oneself with",
     "signing_in.logout": "ends a session, if there is one",
+    "provider.begin": "leads to the tenant's sign-in service",
+    "provider.back": "here one comes back from it, with its answer",
 }
 
 

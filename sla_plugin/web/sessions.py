@@ -12,6 +12,7 @@ from sla_plugin.permissions import Actor, allowed
 from sla_plugin.services.passwords import hash_password, password_fits
 from sla_plugin.services.people import SHORTEST
 from sla_plugin.services.sign_in import account_of, note_try, waits_until, who_fits
+from sla_plugin.services.sign_in_with_provider import passwords_open
 from sla_plugin.services.tokens import bear
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.credentials import add_session, end_sessions, note_seen, note_token, open_session
@@ -25,9 +26,10 @@ COARSE = 300_000_000  # microseconds between two notes of its use
 
 @dataclass(frozen=True)
 class Refused:
-    """A sign-in that was refused; `until` (microseconds UTC) where this source has to wait."""
+    """A sign-in that was refused; `until` (microseconds UTC) where this source has to wait, `elsewhere` the tenant whose sign-in service alone lets in."""
 
     until: int | None = None
+    elsewhere: int | None = None
 
 
 def sign_in(database: Database, email: str, password: str, source: str, now: int) -> Sequence[Person] | Refused:
@@ -40,7 +42,9 @@ def sign_in(database: Database, email: str, password: str, source: str, now: int
     fits = who_fits(people, password)
     with database.transaction(Duty.SIGN_IN) as tx:
         until = note_try(tx, email, source, now, fits=bool(fits))
-    return fits or Refused(until)
+        # one-time passwords come from an operator, who may let anybody in
+        open_to = [person for person in fits if person.one_time or passwords_open(tx, person.tenant_id)]
+    return open_to or Refused(until, elsewhere=fits[0].tenant_id if fits else None)
 
 
 def device_source(signer: URLSafeSerializer, cookie: str | None, email: str) -> str | None:
@@ -57,11 +61,11 @@ def device_cookie(signer: URLSafeSerializer, email: str) -> str:
     return str(signer.dumps([account_of(email), secrets.token_hex(16)]))
 
 
-def begin(database: Database, cookie: MutableMapping[str, Any], person: Person, now: int, source: str, browser: str) -> None:
-    """Begin a session; what the cookie held before is gone."""
+def begin(database: Database, cookie: MutableMapping[str, Any], person: Person, now: int, source: str, browser: str, how: str) -> None:
+    """Begin a session, `how` being password, link or provider; what the cookie held before is gone."""
     with database.transaction(person.tenant_id) as tx:
-        session = add_session(tx, person.tenant_id, person.id, now, now + LENGTH, source, browser)
-        append_audit(tx, person.tenant_id, now, actor_of(person).name, "signed in", {"person": person.email, "source": source})
+        session = add_session(tx, person.tenant_id, person.id, now, now + LENGTH, source, browser, how)
+        append_audit(tx, person.tenant_id, now, actor_of(person).name, "signed in", {"person": person.email, "source": source, "how": how})
     cookie.clear()
     cookie["tenant"], cookie["session"] = str(person.tenant_id), str(session)
 

@@ -10,9 +10,11 @@ from sla_plugin.language import gettext
 from sla_plugin.permissions import ROLES
 from sla_plugin.services import people as changes
 from sla_plugin.services.bind_requester import bind, unbind
+from sla_plugin.services.sign_in_with_provider import unbind as unbind_identity
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.credentials import sessions_of
 from sla_plugin.store.db import Transaction
+from sla_plugin.store.identities import identities_of
 from sla_plugin.store.people import Person, get_person, list_people
 from sla_plugin.store.requesters import requesters_of
 from sla_plugin.web.access import needs
@@ -117,6 +119,18 @@ def blueprint(runtime: Runtime) -> Blueprint:
         done = gettext("Taken back.") if remove else gettext("Bound: the person sees the tickets asked for under that name.")
         return _change(runtime, person_id, act, done)
 
+    @pages.post("/people/<int(max=9223372036854775807):person_id>/identities")
+    @needs("people.write")
+    def identities(person_id: int) -> Response | tuple[str, int]:
+        """Unbind a person from an account of the sign-in service (`remove`)."""
+        remove = request.form.get("remove", "")
+        chosen = int(remove) if remove.isascii() and remove.isdigit() and len(remove) < 20 else 0
+
+        def act(tx: Transaction, who: Person) -> None:
+            unbind_identity(tx, viewer().tenant, who, chosen, viewer().now, viewer().actor.name)
+
+        return _change(runtime, person_id, act, gettext("Unbound."))
+
     return pages
 
 
@@ -150,10 +164,11 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
             abort(404, gettext("There is no such person here."))
         sessions = sessions_of(tx, viewer().tenant, person_id, viewer().now)
         connections = list_connections(tx, viewer().tenant)
+        identities = identities_of(tx, viewer().tenant, person_id)
         requesters = requesters_of(tx, viewer().tenant, person_id)
     shown = runtime.outside.sealer.open(session.pop("link_shown_once", None))
     names = {connection.id: connection.name for connection in connections}
     return render(
-        "person.html", person=person, sessions=sessions, names=names, requesters=requesters, roles=ROLES, shown_once=shown, errors=errors, form=request.form,
+        "person.html", person=person, sessions=sessions, names=names, identities=identities, requesters=requesters, roles=ROLES, shown_once=shown, errors=errors, form=request.form,
 
     )  # fmt: skip

@@ -29,6 +29,7 @@ from sla_plugin.web.admin import (
     plans,
     policies,
     portal,
+    provider_sign_in,
     settings_page,
     signing_in,
     stable_words,
@@ -41,6 +42,7 @@ from sla_plugin.web.runtime import Runtime
 
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     signing_in.blueprint,
+    provider_sign_in.blueprint,
     me.blueprint,
     overview.blueprint,
     tickets.blueprint,

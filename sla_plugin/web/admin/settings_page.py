@@ -8,10 +8,20 @@ from werkzeug.wrappers import Response
 
 from sla_plugin.language import gettext
 from sla_plugin.services.set_strict_mode import set_strict_mode
-from sla_plugin.services.tenant_settings import SECTIONS, TENANT_SETTINGS, change_settings, check_settings, typed_settings
+from sla_plugin.services.tenant_settings import (
+    BONDS,
+    SECTIONS,
+    TENANT_SETTINGS,
+    change_problems,
+    change_settings,
+    check_settings,
+    outside_problems,
+    typed_settings,
+)
 from sla_plugin.store.tenants import is_strict
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import page_blueprint, refuse, render, viewer
+from sla_plugin.web.admin.provider_sign_in import redirect_uri
 from sla_plugin.web.runtime import Runtime
 
 
@@ -35,11 +45,16 @@ def blueprint(runtime: Runtime) -> Blueprint:
         errors = check_settings({name: text for name, text in typed.items() if not (_is_secret(name) and text.strip() in ("", "-"))})
         changed: list[str] = []
         if not errors:
+            with runtime.database.reading(viewer().tenant) as tx:
+                before = typed_settings(tx, viewer().tenant)
+                errors = change_problems(tx, viewer().tenant, section, typed)
+            errors = errors or outside_problems(runtime.outside, section, before, typed, viewer().now)
+        if not errors:
             try:
                 with runtime.database.transaction(viewer().tenant) as tx:
                     changed = change_settings(tx, viewer().tenant, typed, viewer().now, viewer().actor.name, runtime.outside.sealer)
             except IntegrityError:
-                errors = {"name": "Another tenant is called so."}
+                errors = dict(BONDS[section].taken) if section in BONDS else {"name": "Another tenant is called so."}
         if errors:
             return refuse("settings.html", {name: gettext(said) for name, said in errors.items()}, **_context(runtime, typed))
         flash(gettext("Saved.") if changed else gettext("Nothing was different."))
@@ -71,4 +86,11 @@ def _context(runtime: Runtime, typed: Mapping[str, str]) -> dict[str, object]:
         strict = is_strict(tx, viewer().tenant)
     form = {name: text for name, text in {**texts, **typed}.items() if not _is_secret(name)}
     sealed = {name for name, text in texts.items() if text and _is_secret(name)}
-    return {"sections": SECTIONS, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed}
+    notes = {
+        "sign_in": gettext(
+            "Register this product at the service with the redirect address %(back)s. People sign in at %(login)s.",
+            back=redirect_uri(runtime.settings.public_url, viewer().tenant),
+            login=f"{runtime.settings.public_url}{url_for('signing_in.login', tenant=viewer().tenant)}",
+        ),
+    }
+    return {"sections": SECTIONS, "notes": notes, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed}

@@ -1,6 +1,7 @@
-"""Signing in and out, and the one-time links of invitations and resets."""
+"""Signing in and out, and the one-time links of invitations and resets. The way through a sign-in service is in provider_sign_in.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from itsdangerous import URLSafeSerializer
@@ -10,9 +11,11 @@ from sla_plugin.language import gettext
 from sla_plugin.services.passwords import hash_password
 from sla_plugin.services.people import accept, link_of
 from sla_plugin.services.sign_in import source_of
+from sla_plugin.services.sign_in_settings import Provider
+from sla_plugin.services.sign_in_with_provider import provider_in_use
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.people import Person
-from sla_plugin.store.tenants import tenant_name
+from sla_plugin.store.tenants import only_tenant, tenant_name
 from sla_plugin.web.admin.frame import page_blueprint, theme, zone_of
 from sla_plugin.web.formats import instant
 from sla_plugin.web.runtime import Runtime
@@ -22,29 +25,29 @@ _YEAR = 365 * 86400  # seconds
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """`/login`, `/logout`, `/welcome/<secret>`."""
+    """`/login`, `/login/<tenant>`, `/logout`, `/welcome/<secret>`."""
     pages = page_blueprint("signing_in", runtime, open_to_all=True)
 
     @pages.route("/login", methods=["GET", "POST"])
-    def login() -> str | Response | tuple[str, int]:
-        """Sign in with e-mail and password; somebody whom both fit in several tenants says into which."""
+    @pages.route("/login/<int(max=9223372036854775807):tenant>", methods=["GET", "POST"])
+    def login(tenant: int | None = None) -> str | Response | tuple[str, int]:
+        """Sign in with e-mail and password, or go to the sign-in service of a tenant; somebody whom both fit in several tenants says into which."""
         errors: dict[str, str] = {}
         tenants: list[tuple[str, str]] = []
         if request.method == "POST":
             now, email, signer = runtime.clock(), request.form.get("email", ""), _signer()
             source = device_source(signer, request.cookies.get("sla_device"), email) or source_of(request.remote_addr)
             found = sign_in(runtime.database, email, request.form.get("password", ""), source, now)
-            chosen = [] if isinstance(found, Refused) else [p for p in found if str(p.tenant_id) == request.form.get("tenant", str(found[0].tenant_id))]
+            chosen = [] if isinstance(found, Refused) else _chosen(found, request.form.get("tenant"), tenant)
             if isinstance(found, Refused):
+                tenant = found.elsewhere or tenant
                 errors["email"] = _refusal(found, now)
-            elif (len(found) > 1 and "tenant" not in request.form) or not chosen:
+            elif len(chosen) != 1:
                 tenants = _named(runtime, found)
                 errors["tenant"] = gettext("You belong to several tenants. Choose one, and type the password again.")
             else:
-                return _enter(runtime, chosen[0], now, signer)
-        status = 422 if errors else 200
-        to = _within(request.values.get("next", ""))
-        return render_template("login.html", errors=errors, form=request.form, next=to, theme=theme(), tenants=tenants), status
+                return enter(runtime, chosen[0], now, request.form.get("next", ""), "password")
+        return login_page(runtime, tenant, errors, 422 if errors else 200, tenants=tenants)
 
     @pages.post("/logout")
     def logout() -> Response:
@@ -72,7 +75,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
                     done = accept(tx, link, person, password_hash, now)
                 if done:
                     flash(gettext("Your password is set."))
-                    return _enter(runtime, person, now, _signer())
+                    return enter(runtime, person, now, "", "link")
                 problem = gettext("The link was used just now; sign in with the password that was set.")
             errors["again" if typed != again else "password"] = problem
         return render_template("welcome.html", errors=errors, person=person, theme=theme()), 422 if errors else 200
@@ -80,14 +83,45 @@ def blueprint(runtime: Runtime) -> Blueprint:
     return pages
 
 
-def _enter(runtime: Runtime, person: Person, now: int, signer: URLSafeSerializer) -> Response:
-    begin(runtime.database, session, person, now, source_of(request.remote_addr), request.user_agent.string)
+def login_page(
+    runtime: Runtime, tenant: int | None, errors: Mapping[str, str], status: int, *, tenants: Sequence[tuple[str, str]] = (), to: str | None = None
+) -> tuple[str, int]:
+    """The login page; `tenant` is the one whose sign-in service has a button, unless there is only one anyway or this browser used one before."""
+    of, provider = _offered(runtime, tenant)
+    context: dict[str, Any] = {"provider": provider, "of": of, "given": tenant, "tenants": tenants}
+    to = within(to if to is not None else request.values.get("next", ""))
+    return render_template("login.html", errors=errors, form=request.form, next=to, theme=theme(), **context), status
+
+
+def enter(runtime: Runtime, person: Person, now: int, to: str, how: str) -> Response:
+    """Begin a session, and go on to where one wanted."""
+    begin(runtime.database, session, person, now, source_of(request.remote_addr), request.user_agent.string, how)
     session.permanent = True
-    answer = redirect(_within(request.form.get("next", "")))
+    answer, signer = redirect(within(to)), _signer()
     if device_source(signer, request.cookies.get("sla_device"), person.email) is None:
-        secure = runtime.settings.public_url.startswith("https://")
-        answer.set_cookie("sla_device", device_cookie(signer, person.email), max_age=_YEAR, httponly=True, samesite="Lax", secure=secure, path="/login")
+        answer.set_cookie(
+            "sla_device", device_cookie(signer, person.email), max_age=_YEAR, httponly=True, samesite="Lax", secure=is_secure(runtime), path="/login"
+        )
     return answer
+
+
+def is_secure(runtime: Runtime) -> bool:
+    """Whether cookies go over https only."""
+    return runtime.settings.public_url.startswith("https://")
+
+
+def _offered(runtime: Runtime, tenant: int | None) -> tuple[int | None, Provider | None]:
+    """The tenant whose sign-in service has a button on the login page, and that service."""
+    with runtime.database.reading(Duty.SIGN_IN) as tx:
+        used = request.cookies.get("sla_tenant", "")
+        of = tenant or only_tenant(tx) or (int(used) if used.isascii() and used.isdigit() and len(used) < 19 else None)
+        return of, provider_in_use(tx, of) if of is not None else None
+
+
+def _chosen(people: Sequence[Person], told: str | None, tenant: int | None) -> Sequence[Person]:
+    """Those of the tenant that was chosen, or whose login page it is; all of them where neither says."""
+    wanted = told or (str(tenant) if any(person.tenant_id == tenant for person in people) else None)
+    return [person for person in people if str(person.tenant_id) == wanted] if wanted else people
 
 
 def _signer() -> URLSafeSerializer:
@@ -95,6 +129,8 @@ def _signer() -> URLSafeSerializer:
 
 
 def _refusal(found: Refused, now: int) -> str:
+    if found.elsewhere is not None:
+        return gettext("Passwords do not open this door: use the button for single sign-on. An admin can make you a one-time link.")
     if found.until is None:
         return gettext("E-mail and password do not fit together. Check both; after five failures in a row this place has to wait, longer each time.")
     zone = zone_of(request.cookies.get("sla_zone"))
@@ -107,6 +143,6 @@ def _named(runtime: Runtime, people: Sequence[Person]) -> list[tuple[str, str]]:
         return [(str(person.tenant_id), tenant_name(tx, person.tenant_id)) for person in people]
 
 
-def _within(path: str) -> str:
+def within(path: str) -> str:
     """A path of ours to go on to; anything that leads elsewhere becomes the first page."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\n" not in path and "\r" not in path else url_for("me.home")
