@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sla_plugin.engine.durations import DAY, HOUR, MINUTE, SECOND, format_duration
-from sla_plugin.reports.machine import ConnectionFigures, Machine, TenantFigures, Waiting
+from sla_plugin.language import gettext, ngettext
+from sla_plugin.reports.machine import ConnectionFigures, Machine, MailFigures, TenantFigures, Waiting
+from sla_plugin.reports.mail_words import explained
 
 LEVELS = ("bad", "watch", "idle", "good")
 WATCH, BAD = 5 * SECOND, MINUTE  # how long something may wait before somebody should look, and before it is wrong
@@ -27,7 +29,10 @@ class PartHealth(Protocol):
 
 @dataclass(frozen=True)
 class Light:
-    """One line: `level` of LEVELS, the name of what it is about, a few words; `about` is part, queue, connection or deliveries, `connection` its id."""
+    """One line: `level` of LEVELS, the name of what it is about, a few words.
+
+    `about` is part, queue, connection (its id is `connection`), deliveries, mail (its settings) or mails (those that failed).
+    """
 
     level: str
     name: str
@@ -41,6 +46,7 @@ def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartH
     found = [Light("good" if part.healthy else "bad", name, part.detail, "part") for name, part in parts.items()]
     found += [_inbox(machine.now, tenant.inbox), _time(machine, tenant), _outbox(machine.now, tenant.connections)]
     found += [_connection(machine.now, one) for one in tenant.connections]
+    found += _mail(machine.now, tenant.mail)
     aside = sum(tenant.set_aside.values())
     if aside:
         text = ", ".join(f"{count} {state}" for state, count in tenant.set_aside.items() if count)
@@ -89,6 +95,25 @@ def _outbox(now: int, connections: Sequence[ConnectionFigures]) -> Light:
     if waited > WATCH:
         return Light(_level(waited), "outbox", f"{waiting} commands wait to be written back, the first for {format_duration(waited)}", "queue")
     return Light("good", "outbox", "nothing waits" if not waiting else f"{waiting} commands on their way", "queue")
+
+
+def _mail(now: int, mail: MailFigures) -> list[Light]:
+    """Nothing where mail was never used."""
+    waited = 0 if mail.waiting.oldest_at is None else now - mail.waiting.oldest_at
+    if mail.check is not None and mail.check.problem is not None:
+        return [Light("bad", gettext("mail"), explained(mail.check.problem, mail.check.status, mail.check.said), "mail")]
+    if mail.failed:
+        return [Light("watch", gettext("mail"), ngettext("%(num)d mail could not be sent", "%(num)d mails could not be sent", mail.failed), "mails")]
+    if waited > WATCH:
+        told = gettext("%(number)d wait to be sent, the first for %(time)s", number=mail.waiting.count, time=format_duration(waited))
+        return [Light(_level(waited), gettext("mail"), told, "mail")]
+    if mail.check is None:
+        return []
+    if not mail.check.checked_at:
+        return [Light("idle", gettext("mail"), gettext("the settings are being tried"), "mail")]
+    return [
+        Light("good", gettext("mail"), gettext("the server was reached %(time)s ago", time=format_duration(max(now - mail.check.checked_at, SECOND))), "mail")
+    ]
 
 
 def _connection(now: int, one: ConnectionFigures) -> Light:

@@ -6,10 +6,14 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 from itsdangerous import URLSafeSerializer
 from werkzeug.wrappers import Response
 
+from sla_plugin.errors import InvalidDefinition
+from sla_plugin.language import gettext
+from sla_plugin.services import forgot_password
 from sla_plugin.services.passwords import hash_password
-from sla_plugin.services.people import accept, link_of
+from sla_plugin.services.people import accept, check_email, link_of
 from sla_plugin.services.sign_in import source_of
 from sla_plugin.store.duties import Duty
+from sla_plugin.store.mails import somebody_mails
 from sla_plugin.store.people import Person
 from sla_plugin.store.tenants import tenant_name
 from sla_plugin.web.admin.frame import page_blueprint, theme, zone_of
@@ -21,7 +25,7 @@ _YEAR = 365 * 86400  # seconds
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """`/login`, `/logout`, `/welcome/<secret>`."""
+    """`/login`, `/forgot`, `/logout`, `/welcome/<secret>`."""
     pages = page_blueprint("signing_in", runtime, open_to_all=True)
 
     @pages.route("/login", methods=["GET", "POST"])
@@ -43,7 +47,29 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 return _enter(runtime, chosen[0], now, signer)
         status = 422 if errors else 200
         to = _within(request.values.get("next", ""))
-        return render_template("login.html", errors=errors, form=request.form, next=to, theme=theme(), tenants=tenants), status
+        mails = _somebody_mails(runtime)
+        return render_template("login.html", errors=errors, form=request.form, next=to, theme=theme(), tenants=tenants, mails=mails), status
+
+    @pages.route("/forgot", methods=["GET", "POST"])
+    def forgot() -> str | Response | tuple[str, int]:
+        """Ask for a link by mail. Known and unknown addresses are answered alike, after the same work."""
+        errors: dict[str, str] = {}
+        asked = False
+        if request.method == "POST":
+            now, email = runtime.clock(), request.form.get("email", "").strip()
+            try:
+                check_email(email)
+                with runtime.database.transaction(Duty.SIGN_IN) as tx:
+                    until = forgot_password.ask(tx, email, source_of(request.remote_addr), now, runtime.outside)
+                asked = until is None
+                if until is not None:
+                    zone = zone_of(request.cookies.get("sla_zone"))
+                    told = f"{instant(until, now, zone, seconds=True)} ({zone.key})"
+                    errors["email"] = gettext("Asked for too often from here: wait until %(time)s.", time=told)
+            except InvalidDefinition:
+                errors["email"] = gettext("This is no mail address; write one such as kim@example.com.")
+        page = render_template("forgot.html", errors=errors, form=request.form, asked=asked, theme=theme(), mails=_somebody_mails(runtime))
+        return page, 422 if errors else 200
 
     @pages.post("/logout")
     def logout() -> Response:
@@ -77,6 +103,11 @@ def blueprint(runtime: Runtime) -> Blueprint:
         return render_template("welcome.html", errors=errors, person=person, theme=theme()), 422 if errors else 200
 
     return pages
+
+
+def _somebody_mails(runtime: Runtime) -> bool:
+    with runtime.database.reading(Duty.SIGN_IN) as tx:
+        return somebody_mails(tx)
 
 
 def _enter(runtime: Runtime, person: Person, now: int, signer: URLSafeSerializer) -> Response:
