@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask
@@ -12,12 +13,13 @@ from sqlalchemy.exc import OperationalError
 from connectors.http import Http
 from connectors.registry import CONNECTORS
 from connectors.signatures import sign_standard
+from connectors.smtp import Smtp
 from sla_plugin.jobs.ending import Ending
 from sla_plugin.jobs.inbox import drain_inbox
 from sla_plugin.jobs.outbox import drain_outbox
 from sla_plugin.jobs.queue import RqQueue
 from sla_plugin.jobs.timekeeper import Timekeeper
-from sla_plugin.ports import Connector, JobQueue
+from sla_plugin.ports import Connector, JobQueue, Mailer
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.seed_tenant import seed_tenant
 from sla_plugin.settings import Settings, secret_keys
@@ -102,7 +104,7 @@ class Runtime:
         self.database.reset_after_fork()
 
 
-def build(settings: Settings, connectors: Sequence[Connector] = CONNECTORS, queue: JobQueue | None = None) -> Runtime:
+def build(settings: Settings, connectors: Sequence[Connector] = CONNECTORS, queue: JobQueue | None = None, mailer: Mailer | None = None) -> Runtime:
     """A runtime for `settings`. Raises ConfigurationError when a part cannot work."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     app = Flask("sla_plugin.engine")
@@ -118,6 +120,8 @@ def build(settings: Settings, connectors: Sequence[Connector] = CONNECTORS, queu
         sealer=Sealer(secret_keys(settings)),
         settle=settings.settle_days * _DAY,
         impatient=Http(connect_timeout=3, read_timeout=6, allow_private=settings.allow_private_urls),
+        mailer=mailer or Smtp(allow_private=settings.allow_private_urls, name=urlsplit(settings.public_url).hostname or ""),
+        public_url=settings.public_url,
     )
     return Runtime(settings, database, outside)
 

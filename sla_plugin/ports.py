@@ -1,4 +1,4 @@
-"""What the plugin asks of the outside: the Connector protocol, the commands a helpdesk may be given, the queue that wakes workers.
+"""What the plugin asks of the outside: the Connector protocol, the commands a helpdesk may be given, the way mail leaves, the queue that wakes workers.
 
 Connectors get plain data and give plain data; they know nothing of stores, tenants or Flask. Instants are integer microseconds UTC.
 """
@@ -228,6 +228,66 @@ class Connector(Protocol):
         ...
 
 
+# --- mail ------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where a tenant's mail leaves. `security`: starttls, tls (from the first byte) or none. `password` is clear text: never log or keep one."""
+
+    host: str
+    port: int
+    security: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One mail, ready to leave; `at` (microseconds UTC) is its date, `message_id` the same at every try, so that receivers may know a repeat."""
+
+    message_id: str
+    at: int
+    sender: str
+    sender_name: str
+    to: str
+    to_name: str
+    subject: str
+    text: str
+    html: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MailProblem:
+    """What stopped a try.
+
+    why        a stable word: a key of reports.mail_words.PROBLEMS
+    temporary  trying again later may help: a 4xx, no answer, no connection
+    unknown    all was handed over and the answer is missing: the server may have taken the mail
+    status, said   the server's own answer, where it gave one (at most 200 characters)
+    """
+
+    why: str
+    temporary: bool
+    unknown: bool = False
+    status: int | None = None
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MailTry:
+    """How far a try came: (step, detail) in order, the steps being reached, tls, signed_in, accepted; and what stopped it (None: nothing)."""
+
+    proved: Sequence[tuple[str, str]]
+    problem: MailProblem | None = None
+
+
+class Mailer(Protocol):
+    """The only way out for mail: `connectors.smtp.Smtp`, or a fake."""
+
+    def try_out(self, server: MailServer, letter: Letter | None, within: float = 60) -> MailTry:
+        """Reach the server, make the line safe, sign in, and hand the letter over (None: only the first three), in at most `within` seconds. Never raises."""
+        ...
+
+
 # --- wakes -----------------------------------------------------------------------------------------------------------
 class JobQueue(Protocol):
     """Wakes workers; carries no content and no truth. Never raises: without Redis a wake is lost and the timekeeper's look repeats it."""
@@ -237,5 +297,5 @@ class JobQueue(Protocol):
         ...
 
     def wake_outbox(self) -> None:
-        """There are commands to send."""
+        """There are commands or mails to send."""
         ...

@@ -45,7 +45,7 @@ def backup_command(settings: Settings, file: Path) -> None:
 
 @click.command("restore")
 @click.argument("file", type=FILE)
-@click.option("--as-copy", is_flag=True, help="For a copy beside the original: connections come back in dry-run, only the original writes.")
+@click.option("--as-copy", is_flag=True, help="For a copy beside the original: connections come back in dry-run and mail off, only the original writes.")
 @click.pass_obj
 def restore_command(settings: Settings, file: Path, as_copy: bool) -> None:
     """Load a backup into an empty database, SQLite or Postgres, and bring it up to date; all of it or nothing.

@@ -1,15 +1,12 @@
-"""Drain the outbox: bind, claim, send with several threads, never two for one ticket."""
+"""Drain the outbox: bind, claim, send with several threads, never two for one ticket; mail beside it (`jobs.mails`)."""
 
-import hashlib
-import os
 import random
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +14,8 @@ from structlog.contextvars import bound_contextvars
 
 from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
 from sla_plugin.jobs.ending import NEVER
+from sla_plugin.jobs.holders import dead_holders, this_holder
+from sla_plugin.jobs.mails import MailDrain
 from sla_plugin.logs import said, where
 from sla_plugin.ports import Account, Answer, Command, Connector, Http
 from sla_plugin.services.check_provider import ask_issuer, claim_provider, is_overdue, note_provider
@@ -51,52 +50,6 @@ PATIENCE = 5.0  # seconds that calls under way have to end once the process was 
 THREADS = "outbox"  # what the threads of calls are called
 
 
-def process_start(pid: int) -> str | None:
-    """When a local process started (kernel ticks); None if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except (OSError, IndexError):
-        return None
-
-
-@cache
-def this_host() -> str:
-    """What sees the same processes as we do: name, boot of the kernel, process namespace. Names alone may be equal (containers, clones), pids then lie."""
-    try:
-        kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        processes = str(os.stat("/proc/self/ns/pid").st_ino)
-    except OSError:
-        kernel = processes = ""
-    name = socket.gethostname()
-    return f"{name[:60]}/{hashlib.sha256(f'{name}|{kernel}|{processes}'.encode()).hexdigest()[:16]}"
-
-
-def this_holder() -> str:
-    """This process as the holder of a lease."""
-    return f"{this_host()}:{os.getpid()}:{process_start(os.getpid())}"
-
-
-def dead_holders(holders: list[str]) -> list[str]:
-    """Those of this host that are gone."""
-    dead = []
-    for holder in holders:
-        host, pid, start = holder.rsplit(":", 2)
-        if host == this_host() and not _lives(int(pid), start):
-            dead.append(holder)
-    return dead
-
-
-def _lives(pid: int, start: str) -> bool:
-    """Whether a local process lives. One that only hides its start from us (another user's, under hidepid) does."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return process_start(pid) in (start, None)
-    return process_start(pid) == start
-
-
 def drain_outbox(
     database: Database, outside: Outside, clock: Callable[[], int], threads: int, ending: threading.Event = NEVER, patience: float = PATIENCE
 ) -> int:
@@ -115,15 +68,18 @@ def drain_outbox(
         with database.transaction(Duty.OUTBOX) as tx:
             free_leases(tx, dead)
     pool = ThreadPoolExecutor(threads, thread_name_prefix=THREADS)
+    mails = MailDrain(database, outside, clock, ending, f"{THREADS}-mail")
     try:
         while not ending.is_set():
+            mails.look()
             calls = _claim(database, clock, holder, threads - len(running), [call.connection_id for call in running.values()], most)
-            if not calls and not running:
+            if not calls and not running and not mails.running:
                 break
             total += len(calls)
             running |= {pool.submit(_send, database, outside, clock, call): call for call in calls}
-            done, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
-            for future in done:
+            under_way: list[Future[Any]] = [*running, *mails.running]
+            wait(under_way, timeout=LOOK, return_when=FIRST_COMPLETED)
+            for future in [one for one in running if one.done()]:
                 del running[future]
                 future.result()
         _, late = wait(running, timeout=patience)
@@ -131,6 +87,7 @@ def drain_outbox(
             _give_back(database, clock, [running[future] for future in late])
     finally:
         pool.shutdown(wait=not ending.is_set())
+        mails.close()
     if not ending.is_set():
         recheck_credentials(database, outside, clock)
         recheck_provider(database, outside, clock)

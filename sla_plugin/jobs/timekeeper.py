@@ -13,11 +13,13 @@ from sla_plugin.services.check_provider import is_overdue
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
 from sla_plugin.services.make_plan import fail_plan, next_step, write_step
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.prove_mail import overdue as overdue_mail
 from sla_plugin.services.recheck_credentials import EVERY
 from sla_plugin.store.connections import overdue_check
 from sla_plugin.store.db import Database
 from sla_plugin.store.deliveries import forget_bodies, next_tenant
 from sla_plugin.store.duties import Duty
+from sla_plugin.store.mails import next_mail_at, next_reset_request
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
 from sla_plugin.store.plans import computing_plan
@@ -128,11 +130,13 @@ class Timekeeper:
             inbox = next_tenant(tx, now) is not None
             due = next_call_at(tx)
             depth = outbox_depth(tx)
-            unproved = overdue_check(tx, now - EVERY) is not None or is_overdue(tx, now)
+            unproved = overdue_check(tx, now - EVERY) is not None or is_overdue(tx, now) or overdue_mail(tx, now) is not None
+            mail = next_mail_at(tx)
+            mails = (mail is not None and mail <= now) or next_reset_request(tx) is not None
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
         if inbox:
             self.outside.queue.wake_inbox()
-        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved:
+        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved or mails:
             self.outside.queue.wake_outbox()
         if now - self._forgot_at > FORGET:
             with self.database.transaction(Duty.RETENTION) as tx:

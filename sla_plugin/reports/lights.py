@@ -6,7 +6,8 @@ from typing import Protocol
 
 from sla_plugin.engine.durations import DAY, HOUR, MINUTE, SECOND, format_duration
 from sla_plugin.language import gettext, ngettext, units
-from sla_plugin.reports.machine import ConnectionFigures, Machine, SignInFigures, TenantFigures, Waiting
+from sla_plugin.reports.machine import ConnectionFigures, Machine, MailFigures, SignInFigures, TenantFigures, Waiting
+from sla_plugin.reports.mail_words import explained
 
 LEVELS = ("bad", "watch", "idle", "good")
 WATCH, BAD = 5 * SECOND, MINUTE  # how long something may wait before somebody should look, and before it is wrong
@@ -28,7 +29,10 @@ class PartHealth(Protocol):
 
 @dataclass(frozen=True)
 class Light:
-    """One line: `level` of LEVELS, the name of what it is about, a few words; `about` is part, queue, connection, deliveries or sign_in, `connection` its id."""
+    """One line: `level` of LEVELS, the name of what it is about, a few words.
+
+    `about` is part, queue, connection (its id is `connection`), deliveries, sign_in, mail (its settings) or mails (those that failed).
+    """
 
     level: str
     name: str
@@ -44,6 +48,7 @@ def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartH
     found += [_connection(machine.now, one) for one in tenant.connections]
     if tenant.sign_in is not None:
         found.append(_sign_in(machine.now, tenant.sign_in))
+    found += _mail(machine.now, tenant.mail)
     aside = sum(tenant.set_aside.values())
     if aside:
         text = ", ".join(f"{count} {gettext(state)}" for state, count in tenant.set_aside.items() if count)
@@ -112,6 +117,30 @@ def _outbox(now: int, connections: Sequence[ConnectionFigures]) -> Light:
         return Light(_level(waited), "outbox", text, "queue")
     text = ngettext("%(num)d command on its way", "%(num)d commands on their way", waiting) if waiting else gettext("nothing waits")
     return Light("good", "outbox", text, "queue")
+
+
+def _mail(now: int, mail: MailFigures) -> list[Light]:
+    """Nothing where mail was never used."""
+    waited = 0 if mail.waiting.oldest_at is None else now - mail.waiting.oldest_at
+    if mail.check is not None and mail.check.problem is not None:
+        return [Light("bad", gettext("mail"), explained(mail.check.problem, mail.check.status, mail.check.said), "mail")]
+    if mail.failed:
+        return [Light("watch", gettext("mail"), ngettext("%(num)d mail could not be sent", "%(num)d mails could not be sent", mail.failed), "mails")]
+    if waited > WATCH:
+        told = gettext("%(number)d wait to be sent, the first for %(time)s", number=mail.waiting.count, time=units(format_duration(waited)))
+        return [Light(_level(waited), gettext("mail"), told, "mail")]
+    if mail.check is None:
+        return []
+    if not mail.check.checked_at:
+        return [Light("idle", gettext("mail"), gettext("the settings are being tried"), "mail")]
+    return [
+        Light(
+            "good",
+            gettext("mail"),
+            gettext("the server was reached %(time)s ago", time=units(format_duration(max(now - mail.check.checked_at, SECOND)))),
+            "mail",
+        )
+    ]
 
 
 def _connection(now: int, one: ConnectionFigures) -> Light:

@@ -19,12 +19,14 @@ from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import deliveries_since, inbox_depth, last_applied, set_aside_deliveries
 from sla_plugin.store.events import latest_of_delivery
 from sla_plugin.store.identities import provider_check
+from sla_plugin.store.mails import MailCheck, failed_mails, mail_check, waiting_mails
 from sla_plugin.store.outbox import calls_since, open_calls, tries_since, unsettled_commands
 from sla_plugin.store.tenants import Tenant
 from sla_plugin.store.tickets import earliest_transition
 
 LATELY = 5 * MINUTE
 MOST = 10_000  # rows of one kind that a reading looks at; a count of as many means "at least"
+FEW = 100  # failed mails that are counted
 NO_LIMITS = Limits()
 
 
@@ -44,6 +46,18 @@ class Lateness:
     p50: int
     p99: int
     worst: int
+
+
+@dataclass(frozen=True)
+class MailFigures:
+    """A tenant's mail: how many wait and when the first is due, how many failed and in whose place nothing newer stands, what the last proof found.
+
+    `check` is None where mail is not set up.
+    """
+
+    waiting: Waiting = Waiting()
+    failed: int = 0
+    check: MailCheck | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,7 @@ class TenantFigures:
     alerts: Mapping[str, int]
     connections: Sequence[ConnectionFigures]
     sign_in: SignInFigures | None = None
+    mail: MailFigures = MailFigures()
 
 
 @dataclass(frozen=True)
@@ -135,6 +150,7 @@ def read_machine(tx: Transaction, now: int, limits: Mapping[str, Limits], tenant
     commands: dict[tuple[int, int], dict[str, int]] = defaultdict(lambda: {"pending": 0, "calling": 0, "failed": 0})
     for row in unsettled_commands(tx, MOST):
         commands[row.tenant_id, row.connection_id][row.state] = row.count
+    mails = {row.tenant_id: Waiting(row.count, row.oldest) for row in waiting_mails(tx, MOST)}
     due = {(row.tenant_id, row.connection_id): row.next_at for row in open_calls(tx, MOST)}
 
     tenants = select(Tenant.id, Tenant.name).order_by(Tenant.id)
@@ -154,6 +170,7 @@ def read_machine(tx: Transaction, now: int, limits: Mapping[str, Limits], tenant
                     _connection(tx, now, c, s, limits.get(c.connector, NO_LIMITS), commands[one.id, c.id], due.get((one.id, c.id)))
                     for c, s in _connections(tx, one.id)
                 ],
+                mail=MailFigures(mails.get(one.id, Waiting()), len(failed_mails(tx, one.id, FEW)), mail_check(tx, one.id)),
             )
         )
     return Machine(now, 0 if earliest is None else max(now - earliest, 0), found)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sla_plugin.engine.evaluate import SETTLE
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.ports import Account, Connector, Http, HttpAnswer, JobQueue, Words
+from sla_plugin.ports import Account, Connector, Http, HttpAnswer, JobQueue, Letter, Mailer, MailProblem, MailServer, MailTry, Words
 from sla_plugin.services.kept_documents import KeptDocuments
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.sealing import Sealer
@@ -31,11 +31,23 @@ def _written(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     return {**base, **{ours: theirs for theirs, ours in reversed(list(own.items()))}}
 
 
+class NoMail:
+    """No way out for mail: what a process without one is given."""
+
+    def try_out(self, server: MailServer, letter: Letter | None, within: float = 60) -> MailTry:
+        """Nothing leaves, and that is said."""
+        return MailTry((), MailProblem("off", temporary=False))
+
+
+NO_MAIL = NoMail()
+
+
 @dataclass(frozen=True)
 class Outside:
-    """Connectors by name, the way out over HTTP, the queue that wakes workers, the sealer of secrets. `settle` is in microseconds.
+    """Connectors by name, the ways out over HTTP and SMTP, the queue that wakes workers, the sealer of secrets. `settle` is in microseconds.
 
-    `impatient` is the way out while a person waits for the answer: short time limits. `kept` are the documents of sign-in services.
+    `impatient` is the way out while a person waits for the answer: short time limits. `kept` are the documents of sign-in services. `public_url` is where
+    people reach us: links in mails begin with it.
     """
 
     connectors: Mapping[str, Connector]
@@ -45,6 +57,8 @@ class Outside:
     settle: int = SETTLE
     impatient: Http | None = None
     kept: KeptDocuments = field(default_factory=KeptDocuments)
+    mailer: Mailer = NO_MAIL
+    public_url: str = ""
 
     @property
     def http_in_person(self) -> Http:

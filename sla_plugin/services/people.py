@@ -6,10 +6,13 @@ import secrets
 
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.permissions import ROLES
+from sla_plugin.services.outside import Outside
 from sla_plugin.services.passwords import hash_password, one_time_password
+from sla_plugin.services.queue_mail import LINKS, queue_link
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.credentials import OneTimeLink, add_link, end_sessions, find_link, use_link
 from sla_plugin.store.db import Transaction
+from sla_plugin.store.mails import cancel_mails
 from sla_plugin.store.people import Person, add_person, change_person, find_person, get_person, lock_admins, set_password
 
 LINK = 3 * 86_400_000_000  # microseconds a one-time link is valid
@@ -29,34 +32,43 @@ def check_role(role: str) -> None:
         raise InvalidDefinition("role", f"{role!r} is no role; there are {', '.join(ROLES)}")
 
 
-def invite(tx: Transaction, tenant: int, email: str, name: str, role: str, now: int, actor: str) -> tuple[int, str]:
-    """A new person who sets a password by a one-time link; returns the person and the link's secret. Raises InvalidDefinition (field email, name, role)."""
+def invite(tx: Transaction, tenant: int, email: str, name: str, role: str, now: int, actor: str, outside: Outside | None = None) -> tuple[int, str]:
+    """A new person who sets a password by a one-time link; returns the person and the link's secret.
+
+    Given `outside`, the link goes by mail where the tenant sends mail; the secret is "" then. Raises InvalidDefinition (field email, name, role).
+    """
     email, name = email.strip().lower(), name.strip()
     check_email(email)
     check_role(role)
-    if not 0 < len(name) <= 200:
-        raise InvalidDefinition("name", "give a name of at most 200 characters")
+    if not 0 < len(name) <= 200 or not name.isprintable():
+        raise InvalidDefinition("name", "give a name of at most 200 characters, on one line")
     if find_person(tx, tenant, email) is not None:
         raise InvalidDefinition("email", f"{email} is known here already")
     # nobody knows this password; the link replaces it
     person = add_person(tx, tenant, email, name, role, hash_password(one_time_password()), now, one_time=True)
-    secret = make_link(tx, tenant, person, now)
-    append_audit(tx, tenant, now, actor, "person invited", {"person": email, "before": None, "after": {"name": name, "role": role}})
-    return person, secret
+    secret, mailed = _link(tx, tenant, person, "invitation", now, outside)
+    append_audit(tx, tenant, now, actor, "person invited", {"person": email, "before": None, "after": {"name": name, "role": role}, "mailed": mailed})
+    return person, "" if mailed else secret
 
 
 def make_link(tx: Transaction, tenant: int, person: int, now: int) -> str:
-    """The secret of a new one-time link; earlier links of the person are void."""
+    """The secret of a new one-time link; earlier links of the person are void, and mails with them leave no more."""
     secret = secrets.token_urlsafe(32)
+    cancel_mails(tx, tenant, person, LINKS, now)
     add_link(tx, tenant, person, _digest(secret), now, now + LINK)
     return secret
 
 
-def reset(tx: Transaction, tenant: int, person: Person, now: int, actor: str) -> str:
-    """The secret of a link by which a person sets a new password. What they have stays valid until then."""
-    secret = make_link(tx, tenant, person.id, now)
-    append_audit(tx, tenant, now, actor, "password reset link made", {"person": person.email})
-    return secret
+def reset(tx: Transaction, tenant: int, person: Person, now: int, actor: str, outside: Outside | None = None) -> str:
+    """The secret of a link by which a person sets a new password. What they have stays valid until then. `outside` and "" as for `invite`."""
+    secret, mailed = _link(tx, tenant, person.id, "reset", now, outside)
+    append_audit(tx, tenant, now, actor, "password reset link made", {"person": person.email, "mailed": mailed})
+    return "" if mailed else secret
+
+
+def _link(tx: Transaction, tenant: int, person: int, kind: str, now: int, outside: Outside | None) -> tuple[str, bool]:
+    secret = make_link(tx, tenant, person, now)
+    return secret, outside is not None and queue_link(tx, tenant, person, kind, secret, now + LINK, now, outside)
 
 
 def link_of(tx: Transaction, secret: str, now: int) -> tuple[OneTimeLink, Person] | None:
@@ -70,6 +82,7 @@ def accept(tx: Transaction, link: OneTimeLink, person: Person, password_hash: st
         return False
     set_password(tx, person.tenant_id, person.id, password_hash, one_time=False)
     end_sessions(tx, person.tenant_id, person.id, now)
+    cancel_mails(tx, person.tenant_id, person.id, LINKS, now)
     append_audit(tx, person.tenant_id, now, f"{person.name} <{person.email}>", "password set by link", {"person": person.email})
     return True
 
@@ -100,6 +113,7 @@ def disable(tx: Transaction, tenant: int, person: Person, now: int, actor: str, 
         _keep_an_admin(tx, tenant, person, "person")
     change_person(tx, tenant, person.id, disabled_at=now)
     end_sessions(tx, tenant, person.id, now)
+    cancel_mails(tx, tenant, person.id, LINKS, now)
     append_audit(tx, tenant, now, actor, "person disabled", {"person": person.email, "before": {"disabled": False}, "after": {"disabled": True}})
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from sla_plugin.errors import ConfigurationError
 from sla_plugin.services.write_backup import FORMAT, HEAD, MANIFEST
@@ -78,7 +78,7 @@ def demand_empty(tx: Transaction, backup: Backup) -> None:
 
 
 def load_backup(tx: Transaction, backup: Backup, *, as_copy: bool) -> None:
-    """Load all rows; the tables must be empty and at the backup's revision. `as_copy`: with every connection in dry-run.
+    """Load all rows; the tables must be empty and at the backup's revision. `as_copy`: with every connection in dry-run, and mail turned off.
 
     Raises ConfigurationError when the file changed since it was checked.
     """
@@ -93,6 +93,12 @@ def load_backup(tx: Transaction, backup: Backup, *, as_copy: bool) -> None:
         raise _damaged(backup.path, "it changed while it was read")
     if as_copy:
         tx.execute(update(tables["connection"]).values(mode="dry_run"))
+        if "mail" in tables:  # a backup of a version that sent mail
+            mail, setting = tables["mail"], tables["tenant_setting"]
+            tx.execute(update(mail).where(mail.c.state == "pending").values(state="cancelled", settled_at=backup.taken_at, sealed=None))
+            tx.execute(delete(setting).where(setting.c.name == "mail_host"))
+            tx.execute(delete(tables["mail_check"]))
+            tx.execute(delete(tables["reset_request"]))
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:

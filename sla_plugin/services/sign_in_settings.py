@@ -186,7 +186,7 @@ def granted(claims: Mapping[str, object], claim: str) -> frozenset[str]:
 
 
 # --- what the sections need beyond their fields ----------------------------------------------------------------------
-def sign_in_agrees(tx: Transaction, tenant: int, texts: Mapping[str, str]) -> dict[str, str]:
+def sign_in_agrees(tx: Transaction, tenant: int, before: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """What does not fit together: field -> sentence."""
     if texts["sign_in_on"] != "yes":
         return {}
@@ -215,7 +215,7 @@ def keep_sign_in(tx: Transaction, tenant: int, texts: Mapping[str, str], now: in
         forget_check(tx, tenant)
 
 
-def jwt_agrees(tx: Transaction, tenant: int, texts: Mapping[str, str]) -> dict[str, str]:
+def jwt_agrees(tx: Transaction, tenant: int, before: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """What does not fit together: field -> sentence."""
     if not texts["jwt_issuer"]:
         return {}

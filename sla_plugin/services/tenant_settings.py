@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 
 from sla_plugin.language import LANGUAGES, marked
 from sla_plugin.services.check_provider import prove_jwt, prove_sign_in
+from sla_plugin.services.mail_rows import MAIL_ROWS, keep_mail, mail_agrees
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.setting_kinds import TenantSetting, Unfit, one_of, yes_or_no
 from sla_plugin.services.sign_in_settings import JWT_ROWS, SIGN_IN_ROWS, jwt_agrees, keep_jwt, keep_sign_in, sign_in_agrees
@@ -22,10 +23,19 @@ from sla_plugin.store.tenants import Tenant, change_tenant, get_tenant
 WEEKDAYS = {"mon": marked("Monday"), "sat": marked("Saturday"), "sun": marked("Sunday")}
 SECTIONS = {
     "tenant": marked("Tenant"),
+    "mail": marked("Mail"),
     "sign_in": marked("Signing in"),
     "jwt": marked("Programs with a JWT"),
 }  # key of the page -> its heading, in the order of the page
 _OF_TENANT = ("name", "time_zone")  # kept in the tenant's own row
+
+
+class Disagree(Unfit):
+    """Settings of which each is right alone, and which cannot be together: `errors` is name -> sentence."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(errors.values()))
+        self.errors = errors
 
 
 def _name(typed: str) -> str:
@@ -55,6 +65,7 @@ TENANT_SETTINGS = (
     ),
     TenantSetting("week_start", "tenant", marked("Week begins on"), marked("In calendars and reports."), "mon", one_of(WEEKDAYS), "choice", WEEKDAYS),
     TenantSetting("live_updates", "tenant", marked("Live updates"), marked("Pages refresh their figures by themselves."), "yes", yes_or_no, "switch"),
+    *MAIL_ROWS,
     *SIGN_IN_ROWS,
     *JWT_ROWS,
 )
@@ -65,19 +76,24 @@ ROWS: Mapping[str, TenantSetting] = {row.name: row for row in TENANT_SETTINGS}
 class Bond:
     """What a section needs beyond its fields. Texts are every setting as one would type it; errors are field -> sentence.
 
-    agree   what does not fit together in (tx, tenant, texts)
+    agree   what does not fit together in (tx, tenant, texts before, texts after)
     prove   what the outside says of (outside, texts before, texts after, now); in no transaction
     keep    what else is to be written with (tx, tenant, texts, now); may raise IntegrityError for what another tenant has
     taken   the error where it does
     """
 
-    agree: Callable[[Transaction, int, Mapping[str, str]], dict[str, str]]
+    agree: Callable[[Transaction, int, Mapping[str, str], Mapping[str, str]], dict[str, str]]
     prove: Callable[[Outside, Mapping[str, str], Mapping[str, str], int], dict[str, str]]
     keep: Callable[[Transaction, int, Mapping[str, str], int], None]
     taken: Mapping[str, str]
 
 
+def _nobody_to_ask(outside: Outside, before: Mapping[str, str], after: Mapping[str, str], now: int) -> dict[str, str]:
+    return {}
+
+
 BONDS: Mapping[str, Bond] = {
+    "mail": Bond(mail_agrees, _nobody_to_ask, keep_mail, {}),  # the outbox worker proves them right after the commit
     "sign_in": Bond(sign_in_agrees, prove_sign_in, keep_sign_in, {}),
     "jwt": Bond(
         jwt_agrees, prove_jwt, keep_jwt, {"jwt_audience": marked("This issuer and audience cannot be used in this installation; choose another audience.")}
@@ -118,8 +134,8 @@ def check_settings(typed: Mapping[str, str]) -> dict[str, str]:
 
 def change_problems(tx: Transaction, tenant: int, section: str, typed: Mapping[str, str]) -> dict[str, str]:
     """What in a section, changed so, would not fit together: name -> sentence. `typed` has passed `check_settings`."""
-    bond = BONDS.get(section)
-    return bond.agree(tx, tenant, changed_texts(typed_settings(tx, tenant), typed)) if bond is not None else {}
+    bond, before = BONDS.get(section), typed_settings(tx, tenant)
+    return bond.agree(tx, tenant, before, changed_texts(before, typed)) if bond is not None else {}
 
 
 def outside_problems(outside: Outside, section: str, before: Mapping[str, str], typed: Mapping[str, str], now: int) -> dict[str, str]:
@@ -143,7 +159,8 @@ def changed_texts(before: Mapping[str, str], typed: Mapping[str, str]) -> dict[s
 def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now: int, actor: str, sealer: Sealer) -> list[str]:
     """Change the settings that are typed, the others stay; returns the names of those that are different now.
 
-    An empty secret stays as it is, `-` clears it. `typed` has passed `check_settings`; raises Unfit where it has not.
+    An empty secret stays as it is, `-` clears it. `typed` has passed `check_settings`; raises Unfit where it has not, Disagree where the settings as they
+    would be then cannot be together.
     """
     row = get_tenant(tx, tenant)
     stored = stored_settings(tx, tenant)
@@ -170,10 +187,14 @@ def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now:
             keep[name] = None if text == setting.default else text
     if not after:
         return []
+    would_be, sections = changed_texts(texts, typed), {ROWS[name].section for name in after} & BONDS.keys()
+    errors = {name: said for section in sections for name, said in BONDS[section].agree(tx, tenant, texts, would_be).items()}
+    if errors:
+        raise Disagree(errors)
     if of_tenant:
         change_tenant(tx, tenant, **of_tenant)
     store_settings(tx, tenant, keep)
-    for section in {ROWS[name].section for name in after} & BONDS.keys():
-        BONDS[section].keep(tx, tenant, changed_texts(texts, typed), now)
+    for section in sections:
+        BONDS[section].keep(tx, tenant, would_be, now)
     append_audit(tx, tenant, now, actor, "settings changed", {"before": before, "after": after})
     return list(after)

@@ -11,6 +11,7 @@ class Duty(StrEnum):
     INBOX = "whose delivery waits longest"
     TIME = "whose transition is due first, and what lies in inbox and outbox"
     OUTBOX = "calls of all tenants share the senders, their leases and pauses"
+    MAIL = "mails of all tenants share the sender, and its leases; whose mail settings were not proved for a day"
     CREDENTIALS = "whose credentials were not proved for a day"
     RETENTION = "raw bodies older than the installation keeps them"
     SIGN_IN = "whose mail address, session or token this is"

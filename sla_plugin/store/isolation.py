@@ -19,6 +19,7 @@ ROLES = (APP_ROLE, DUTY_ROLE)
 OPEN_TABLES: Mapping[str, str] = {
     "alembic_version": "the number of the schema",
     "sign_in_failure": "failed sign-ins, before it is known whose tenant that is: digests of addresses only",
+    "reset_request": "forgotten passwords, before it is known whose tenant that is: sealed addresses, gone within seconds",
 }
 # table -> what the roles may do there, where that is not everything; rows of the audit trail are added, and erased in part (salt, changes)
 NARROW_GRANTS: Mapping[str, str] = {

@@ -61,6 +61,12 @@ def get_person(tx: Transaction, tenant: int, person: int) -> Person | None:
     return tx.get(Person, (tenant, person))
 
 
+def lock_person(tx: Transaction, tenant: int, person: int) -> bool:
+    """Whoever does something to a person that must not be done twice at once locks them first; False if they may not sign in (any more)."""
+    query = select(Person.id).where(Person.tenant_id == tenant, Person.id == person, Person.disabled_at.is_(None))
+    return tx.scalar(query.with_for_update() if tx.is_postgres else query) is not None
+
+
 def set_password(tx: Transaction, tenant: int, person: int, password_hash: str, *, one_time: bool) -> None:
     """Replace a password."""
     tx.execute(update(Person).where(Person.tenant_id == tenant, Person.id == person).values(password_hash=password_hash, one_time=one_time))

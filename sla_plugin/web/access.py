@@ -22,6 +22,7 @@ PUBLIC: Mapping[str, str] = {
     "schemas.schema": "published formats",
     "signing_in.login": "here one proves who one is",
     "signing_in.welcome": "the one-time link is what one proves oneself with",
+    "signing_in.forgot": "who forgot a password cannot sign in; the answer tells nothing",
     "signing_in.logout": "ends a session, if there is one",
     "provider.begin": "leads to the tenant's sign-in service",
     "provider.back": "here one comes back from it, with its answer",

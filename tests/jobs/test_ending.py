@@ -12,8 +12,9 @@ import pytest
 
 from sla_plugin.jobs import outbox
 from sla_plugin.jobs.ending import Ending, ended_by_signals
+from sla_plugin.jobs.holders import dead_holders, process_start, this_holder, this_host
 from sla_plugin.jobs.inbox import drain_inbox
-from sla_plugin.jobs.outbox import dead_holders, drain_outbox, this_holder, this_host
+from sla_plugin.jobs.outbox import drain_outbox
 from sla_plugin.ports import HttpAnswer
 from sla_plugin.settings import Settings
 from tests.plant import MINUTE, SECOND, Plant, iso
@@ -137,7 +138,7 @@ def test_the_handlers_of_before_come_back(ending: Ending) -> None:
 def test_who_is_gone() -> None:
     """Only a process that we could see and do not: another host's is left alone, whatever its name and pid."""
     with subprocess.Popen(["sleep", "60"]) as other:
-        start = outbox.process_start(other.pid)
+        start = process_start(other.pid)
         living = [this_holder(), f"{this_host()}:{other.pid}:{start}"]
         elsewhere = [f"{os.uname().nodename}:{other.pid}:1", f"{os.uname().nodename}/0123456789abcdef:{other.pid}:1"]
         reused = f"{this_host()}:{other.pid}:1"
@@ -147,7 +148,7 @@ def test_who_is_gone() -> None:
     assert len(this_holder()) <= 120
 
 
-ASK = "import sys; from sla_plugin.jobs.outbox import dead_holders, this_holder; print(this_holder() if not sys.argv[1:] else dead_holders(sys.argv[1:]))"
+ASK = "import sys; from sla_plugin.jobs.holders import dead_holders, this_holder; print(this_holder() if not sys.argv[1:] else dead_holders(sys.argv[1:]))"
 
 
 @pytest.mark.skipif(subprocess.run(["unshare", "--pid", "--fork", "true"], check=False, capture_output=True).returncode != 0, reason="no namespaces")

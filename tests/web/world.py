@@ -11,6 +11,7 @@ from sqlalchemy import select
 from connectors.generic.connector import GenericConnector
 from connectors.zendesk.connector import ZendeskConnector
 from sla_plugin.app import Runtime, build
+from sla_plugin.ports import Mailer
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file
 from sla_plugin.services.keep_time import keep_time, sweep_terms
@@ -104,9 +105,9 @@ def event(kind: str, key: str, ticket: str, when: str, **more: Any) -> dict[str,
 CUSTOMER, AGENT = {"id": "u-1", "role": "customer"}, {"id": "a-7", "role": "agent"}
 
 
-def empty_world(settings: Settings, name: str = "Acme Support", domain: str = "example.com") -> World:
+def empty_world(settings: Settings, name: str = "Acme Support", domain: str = "example.com", mailer: Mailer | None = None) -> World:
     """A tenant with a person of each role, and nothing else."""
-    runtime = build(settings, connectors=(ZendeskConnector(), GenericConnector(clock=lambda: NOW / 1e6)), queue=SilentQueue())
+    runtime = build(settings, connectors=(ZendeskConnector(), GenericConnector(clock=lambda: NOW / 1e6)), queue=SilentQueue(), mailer=mailer)
     runtime.clock = lambda: NOW  # type: ignore[method-assign]
     world = World(runtime)
     password = hash_password(PASSWORD)

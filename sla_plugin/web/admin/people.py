@@ -8,13 +8,16 @@ from werkzeug.wrappers import Response
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.language import gettext
 from sla_plugin.permissions import ROLES
+from sla_plugin.reports.mail_words import explained
 from sla_plugin.services import people as changes
 from sla_plugin.services.bind_requester import bind, unbind
+from sla_plugin.services.queue_mail import LINKS, welcome_url
 from sla_plugin.services.sign_in_with_provider import unbind as unbind_identity
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.credentials import sessions_of
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.identities import identities_of
+from sla_plugin.store.mails import failed_mails, last_mail, mail_check
 from sla_plugin.store.people import Person, get_person, list_people
 from sla_plugin.store.requesters import requesters_of
 from sla_plugin.web.access import needs
@@ -36,17 +39,18 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @pages.post("/people")
     @needs("people.write")
     def invite() -> Response | tuple[str, int]:
-        """Somebody new; their one-time link is shown once."""
+        """Somebody new; their one-time link goes by mail, or is shown once where the tenant sends none."""
         form = request.form
         try:
             with runtime.database.transaction(viewer().tenant) as tx:
                 person, secret = changes.invite(
-                    tx, viewer().tenant, form.get("email", ""), form.get("name", ""), form.get("role", ""), viewer().now, viewer().actor.name
-                )
+                    tx, viewer().tenant, form.get("email", ""), form.get("name", ""), form.get("role", ""), viewer().now, viewer().actor.name, runtime.outside
+                )  # fmt: skip
         except InvalidDefinition as problem:
             return _list(runtime, {problem.field: sentence(problem.problem)}), 422
-        _show_once(runtime, secret)
-        flash(gettext("Invited. Send the link below; it works once, for three days."))
+        if secret:
+            _show_once(runtime, secret)
+        flash(gettext("Invited. Send the link below; it works once, for three days.") if secret else gettext("Invited. A mail with a link is on its way."))
         return redirect(url_for("people.show", person_id=person))
 
     @pages.get("/people/<int(max=9223372036854775807):person_id>")
@@ -84,12 +88,21 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @pages.post("/people/<int(max=9223372036854775807):person_id>/link")
     @needs("people.write")
     def link(person_id: int) -> Response | tuple[str, int]:
-        """A one-time link for a new password, shown once."""
+        """A one-time link for a new password: by mail, or shown once (`show`, or where the tenant sends no mail)."""
+        mailed: list[bool] = []
 
         def act(tx: Transaction, who: Person) -> None:
-            _show_once(runtime, changes.reset(tx, viewer().tenant, who, viewer().now, viewer().actor.name))
+            outside = None if "show" in request.form else runtime.outside
+            secret = changes.reset(tx, viewer().tenant, who, viewer().now, viewer().actor.name, outside)
+            mailed.append(not secret)
+            if secret:
+                _show_once(runtime, secret)
 
-        done = gettext("Send the link below; it works once, for three days. The old password stays valid until then.")
+        def done() -> str:
+            if mailed[-1]:
+                return gettext("A mail with a link is on its way. The old password stays valid until it is used.")
+            return gettext("Send the link below; it works once, for three days. The old password stays valid until then.")
+
         return _change(runtime, person_id, act, done)
 
     @pages.post("/people/<int(max=9223372036854775807):person_id>/sessions")
@@ -135,10 +148,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 
 def _show_once(runtime: Runtime, secret: str) -> None:
-    session["link_shown_once"] = runtime.outside.sealer.seal(f"{runtime.settings.public_url}{url_for('signing_in.welcome', secret=secret)}")
+    session["link_shown_once"] = runtime.outside.sealer.seal(welcome_url(runtime.outside, secret))
 
 
-def _change(runtime: Runtime, person_id: int, act: Callable[[Transaction, Person], None], done: str) -> Response | tuple[str, int]:
+def _change(runtime: Runtime, person_id: int, act: Callable[[Transaction, Person], None], done: str | Callable[[], str]) -> Response | tuple[str, int]:
     try:
         with runtime.database.transaction(viewer().tenant) as tx:
             person = get_person(tx, viewer().tenant, person_id)
@@ -147,14 +160,15 @@ def _change(runtime: Runtime, person_id: int, act: Callable[[Transaction, Person
             act(tx, person)
     except InvalidDefinition as problem:
         return _one(runtime, person_id, {problem.field: sentence(problem.problem)}), 422
-    flash(done)
+    flash(done if isinstance(done, str) else done())
     return redirect(url_for("people.show", person_id=person_id))
 
 
 def _list(runtime: Runtime, errors: dict[str, str]) -> str:
     with runtime.database.reading(viewer().tenant) as tx:
         people = list_people(tx, viewer().tenant)
-    return render("people.html", people=people, roles=ROLES, errors=errors, form=request.form)
+        unsent = {mail.person_id for mail in failed_mails(tx, viewer().tenant, len(people)) if mail.kind in LINKS}
+    return render("people.html", people=people, unsent=unsent, roles=ROLES, errors=errors, form=request.form)
 
 
 def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
@@ -166,9 +180,12 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
         connections = list_connections(tx, viewer().tenant)
         identities = identities_of(tx, viewer().tenant, person_id)
         requesters = requesters_of(tx, viewer().tenant, person_id)
+        mail, mails = last_mail(tx, viewer().tenant, person_id, LINKS), mail_check(tx, viewer().tenant) is not None
     shown = runtime.outside.sealer.open(session.pop("link_shown_once", None))
     names = {connection.id: connection.name for connection in connections}
+    why = explained(mail.problem, mail.status, mail.said) if mail is not None and mail.problem else ""
     return render(
-        "person.html", person=person, sessions=sessions, names=names, identities=identities, requesters=requesters, roles=ROLES, shown_once=shown, errors=errors, form=request.form,
+        "person.html", person=person, sessions=sessions, names=names, identities=identities, requesters=requesters, roles=ROLES, shown_once=shown,
+        errors=errors, form=request.form, mail=mail, mails=mails, why=why,
 
     )  # fmt: skip

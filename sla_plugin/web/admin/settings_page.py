@@ -1,23 +1,28 @@
 """What the tenant has decided: one form a section, drawn from services/tenant_settings.py."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response
 
 from sla_plugin.language import gettext
+from sla_plugin.reports.mail_words import Line, explained, lines_of
+from sla_plugin.services import prove_mail
 from sla_plugin.services.set_strict_mode import set_strict_mode
 from sla_plugin.services.tenant_settings import (
     BONDS,
     SECTIONS,
     TENANT_SETTINGS,
+    Disagree,
     change_problems,
     change_settings,
     check_settings,
     outside_problems,
     typed_settings,
 )
+from sla_plugin.store.mails import mail_check
 from sla_plugin.store.tenants import is_strict
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import page_blueprint, refuse, render, viewer
@@ -28,6 +33,7 @@ from sla_plugin.web.runtime import Runtime
 def blueprint(runtime: Runtime) -> Blueprint:
     """`/settings`, a form a section; strict mode."""
     pages = page_blueprint("settings", runtime)
+    testing = threading.Semaphore()
 
     @pages.get("/settings")
     @needs("settings.read")
@@ -53,12 +59,33 @@ def blueprint(runtime: Runtime) -> Blueprint:
             try:
                 with runtime.database.transaction(viewer().tenant) as tx:
                     changed = change_settings(tx, viewer().tenant, typed, viewer().now, viewer().actor.name, runtime.outside.sealer)
+                    tx.after_commit(runtime.outside.queue.wake_outbox)  # it proves new mail settings at once
+            except Disagree as problem:
+                errors = dict(problem.errors)
             except IntegrityError:
                 errors = dict(BONDS[section].taken) if section in BONDS else {"name": "Another tenant is called so."}
         if errors:
             return refuse("settings.html", {name: gettext(said) for name, said in errors.items()}, **_context(runtime, typed))
         flash(gettext("Saved.") if changed else gettext("Nothing was different."))
         return redirect(url_for("settings.show", _anchor=section))
+
+    @pages.post("/settings/mail/test")
+    @needs("settings.write")
+    def test_mail() -> str | Response | tuple[str, int]:
+        """Send a mail to the one who asks, now, and tell every step. One at a time: whoever waits for a server holds a thread."""
+        if not testing.acquire(blocking=False):
+            return refuse("settings.html", {"": gettext("Another test mail is on its way; try again in a moment.")}, **_context(runtime, {}))
+        try:
+            tenant, person, now = viewer().tenant, viewer().person, viewer().now
+            with runtime.database.reading(tenant) as tx:
+                settings, check = prove_mail.settings_to_prove(tx, tenant, runtime.outside), mail_check(tx, tenant)
+            tried = prove_mail.send_test(settings, person.email, person.name, person.language, now, runtime.outside)
+            with runtime.database.transaction(tenant) as tx:
+                seen = check.checked_at if check is not None else None
+                prove_mail.note_proof(tx, tenant, tried, seen, runtime.clock(), viewer().actor.name, always=check is not None)
+        finally:
+            testing.release()
+        return render("settings.html", errors={}, **_context(runtime, {}, lines_of(tried)))
 
     @pages.post("/settings/strict")
     @needs("settings.write")
@@ -80,10 +107,13 @@ def _is_secret(name: str) -> bool:
     return any(row.name == name and row.kind == "secret" for row in TENANT_SETTINGS)
 
 
-def _context(runtime: Runtime, typed: Mapping[str, str]) -> dict[str, object]:
+def _context(runtime: Runtime, typed: Mapping[str, str], tried: Sequence[Line] = ()) -> dict[str, object]:
     with runtime.database.reading(viewer().tenant) as tx:
         texts = typed_settings(tx, viewer().tenant)
         strict = is_strict(tx, viewer().tenant)
+        check = mail_check(tx, viewer().tenant)
+    why = explained(check.problem, check.status, check.said) if check is not None and check.problem else ""
+    mail = {"check": check, "why": why, "tried": tried}
     form = {name: text for name, text in {**texts, **typed}.items() if not _is_secret(name)}
     sealed = {name for name, text in texts.items() if text and _is_secret(name)}
     notes = {
@@ -93,4 +123,4 @@ def _context(runtime: Runtime, typed: Mapping[str, str]) -> dict[str, object]:
             login=f"{runtime.settings.public_url}{url_for('signing_in.login', tenant=viewer().tenant)}",
         ),
     }
-    return {"sections": SECTIONS, "notes": notes, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed}
+    return {"sections": SECTIONS, "notes": notes, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed, "mail": mail}

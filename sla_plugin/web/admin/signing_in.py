@@ -7,13 +7,16 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 from itsdangerous import URLSafeSerializer
 from werkzeug.wrappers import Response
 
+from sla_plugin.errors import InvalidDefinition
 from sla_plugin.language import gettext
+from sla_plugin.services import forgot_password
 from sla_plugin.services.passwords import hash_password
-from sla_plugin.services.people import accept, link_of
+from sla_plugin.services.people import accept, check_email, link_of
 from sla_plugin.services.sign_in import source_of
 from sla_plugin.services.sign_in_settings import Provider
 from sla_plugin.services.sign_in_with_provider import provider_in_use
 from sla_plugin.store.duties import Duty
+from sla_plugin.store.mails import somebody_mails
 from sla_plugin.store.people import Person
 from sla_plugin.store.tenants import only_tenant, tenant_name
 from sla_plugin.web.admin.frame import page_blueprint, theme, zone_of
@@ -25,7 +28,7 @@ _YEAR = 365 * 86400  # seconds
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """`/login`, `/login/<tenant>`, `/logout`, `/welcome/<secret>`."""
+    """`/login`, `/login/<tenant>`, `/forgot`, `/logout`, `/welcome/<secret>`."""
     pages = page_blueprint("signing_in", runtime, open_to_all=True)
 
     @pages.route("/login", methods=["GET", "POST"])
@@ -48,6 +51,27 @@ def blueprint(runtime: Runtime) -> Blueprint:
             else:
                 return enter(runtime, chosen[0], now, request.form.get("next", ""), "password")
         return login_page(runtime, tenant, errors, 422 if errors else 200, tenants=tenants)
+
+    @pages.route("/forgot", methods=["GET", "POST"])
+    def forgot() -> str | Response | tuple[str, int]:
+        """Ask for a link by mail. Known and unknown addresses are answered alike, after the same work."""
+        errors: dict[str, str] = {}
+        asked = False
+        if request.method == "POST":
+            now, email = runtime.clock(), request.form.get("email", "").strip()
+            try:
+                check_email(email)
+                with runtime.database.transaction(Duty.SIGN_IN) as tx:
+                    until = forgot_password.ask(tx, email, source_of(request.remote_addr), now, runtime.outside)
+                asked = until is None
+                if until is not None:
+                    zone = zone_of(request.cookies.get("sla_zone"))
+                    told = f"{instant(until, now, zone, seconds=True)} ({zone.key})"
+                    errors["email"] = gettext("Asked for too often from here: wait until %(time)s.", time=told)
+            except InvalidDefinition:
+                errors["email"] = gettext("This is no mail address; write one such as kim@example.com.")
+        page = render_template("forgot.html", errors=errors, form=request.form, asked=asked, theme=theme(), mails=_somebody_mails(runtime))
+        return page, 422 if errors else 200
 
     @pages.post("/logout")
     def logout() -> Response:
@@ -83,12 +107,17 @@ def blueprint(runtime: Runtime) -> Blueprint:
     return pages
 
 
+def _somebody_mails(runtime: Runtime) -> bool:
+    with runtime.database.reading(Duty.SIGN_IN) as tx:
+        return somebody_mails(tx)
+
+
 def login_page(
     runtime: Runtime, tenant: int | None, errors: Mapping[str, str], status: int, *, tenants: Sequence[tuple[str, str]] = (), to: str | None = None
 ) -> tuple[str, int]:
     """The login page; `tenant` is the one whose sign-in service has a button, unless there is only one anyway or this browser used one before."""
     of, provider = _offered(runtime, tenant)
-    context: dict[str, Any] = {"provider": provider, "of": of, "given": tenant, "tenants": tenants}
+    context: dict[str, Any] = {"provider": provider, "of": of, "given": tenant, "tenants": tenants, "mails": _somebody_mails(runtime)}
     to = within(to if to is not None else request.values.get("next", ""))
     return render_template("login.html", errors=errors, form=request.form, next=to, theme=theme(), **context), status
 
