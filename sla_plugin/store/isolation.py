@@ -20,10 +20,10 @@ OPEN_TABLES: Mapping[str, str] = {
     "alembic_version": "the number of the schema",
     "sign_in_failure": "failed sign-ins, before it is known whose tenant that is: digests of addresses only",
 }
-# table -> what the roles may do there, where that is not everything; rows of the audit trail are added, and erased in part (salt, changes)
+# table -> what the roles may do there, where that is not everything; rows of the audit trail are added, and erased in part (salt, changes, actor)
 NARROW_GRANTS: Mapping[str, str] = {
     "alembic_version": "SELECT",
-    "audit_entry": "SELECT, INSERT, UPDATE (changes, salt)",
+    "audit_entry": "SELECT, INSERT, UPDATE (changes, salt, actor, actor_salt, actor_digest)",
 }
 POLICIES = ("every_tenant", "one_tenant", "owner")
 
