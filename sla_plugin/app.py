@@ -22,7 +22,7 @@ from sla_plugin.jobs.timekeeper import Timekeeper
 from sla_plugin.ports import Connector, JobQueue, Mailer
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.seed_tenant import seed_tenant
-from sla_plugin.settings import Settings, secret_keys
+from sla_plugin.settings import KeyRing, Settings
 from sla_plugin.store import schema
 from sla_plugin.store.db import Database, database_of, db, engine_options
 from sla_plugin.store.duties import Duty
@@ -65,7 +65,7 @@ class Runtime:
     @cached_property
     def timekeeper(self) -> Timekeeper:
         """The timekeeper of this process."""
-        return Timekeeper(self.database, self.outside, self.clock, self.settings.raw_days * _DAY)
+        return Timekeeper(self.database, self.outside, self.clock, self.settings.raw_days)
 
     def drain_inbox(self) -> int:
         """Apply waiting deliveries; how many."""
@@ -117,7 +117,7 @@ def build(settings: Settings, connectors: Sequence[Connector] = CONNECTORS, queu
         connectors={c.name: c for c in connectors},
         http=Http(allow_private=settings.allow_private_urls),
         queue=queue or RqQueue(settings.redis_url),
-        sealer=Sealer(secret_keys(settings)),
+        sealer=Sealer(KeyRing(settings).keys),
         settle=settings.settle_days * _DAY,
         impatient=Http(connect_timeout=3, read_timeout=6, allow_private=settings.allow_private_urls),
         mailer=mailer or Smtp(allow_private=settings.allow_private_urls, name=urlsplit(settings.public_url).hostname or ""),

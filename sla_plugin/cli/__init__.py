@@ -8,14 +8,46 @@ from typing import Any
 
 import click
 
-from sla_plugin.cli import backups, calendars, connections, exports, history, mail, overrides, people, policies, processes, sign_in, tenants, tickets
+from sla_plugin.cli import (
+    backups,
+    calendars,
+    connections,
+    exports,
+    history,
+    keys,
+    mail,
+    overrides,
+    people,
+    personal_data,
+    policies,
+    processes,
+    sign_in,
+    tenants,
+    tickets,
+)
 from sla_plugin.errors import ConnectorError, SlaPluginError
 from sla_plugin.logs import set_up_logging
 from sla_plugin.settings import Settings
 from sla_plugin.supervisor.up import AlreadyRunning
 
 # Each module has `COMMANDS`, a sequence of click commands. A command that needs settings takes them with `@click.pass_obj`.
-MODULES: Sequence[ModuleType] = (processes, connections, policies, calendars, tickets, overrides, exports, history, people, sign_in, tenants, mail, backups)
+MODULES: Sequence[ModuleType] = (
+    processes,
+    connections,
+    policies,
+    calendars,
+    tickets,
+    overrides,
+    exports,
+    history,
+    people,
+    personal_data,
+    keys,
+    sign_in,
+    tenants,
+    mail,
+    backups,
+)
 
 FAILED, ALREADY_RUNNING = 1, 3
 

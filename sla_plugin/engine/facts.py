@@ -118,6 +118,8 @@ def translate(
         told = {"policy": told.get("policy")} if kind == "policy.chosen" else {}
     elif kind not in _CHOOSERS:
         told = {name: value for name, value in told.items() if name not in _CHOOSING}
+    if "pinned" in data:  # never from a helpdesk: what a condition read is erased, and this policy is what it chose
+        told["policy"] = data["pinned"]
     seen = data.get("seen")
     return Fact(
         key=key,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,14 +10,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sla_plugin.errors import SlaPluginError
 from sla_plugin.logs import where
 from sla_plugin.services.check_provider import is_overdue
+from sla_plugin.services.keep_retention import Share, keep_retention
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
 from sla_plugin.services.make_plan import fail_plan, next_step, write_step
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.prove_mail import overdue as overdue_mail
 from sla_plugin.services.recheck_credentials import EVERY
+from sla_plugin.services.sign_in import MEMORY
 from sla_plugin.store.connections import overdue_check
+from sla_plugin.store.credentials import forget_failures
 from sla_plugin.store.db import Database
-from sla_plugin.store.deliveries import forget_bodies, next_tenant
+from sla_plugin.store.deliveries import next_tenant
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.mails import next_mail_at, next_reset_request
 from sla_plugin.store.notices import CHANNEL, LOOK
@@ -30,7 +33,8 @@ log = structlog.get_logger()
 CHUNK = 500  # promises of a sweep's transaction; a tenth on SQLite
 LATER = 60_000_000  # a promise that cannot be evaluated is looked at again after this long
 FAULTS = (SlaPluginError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
-FORGET = 3600 * 1_000_000  # how often it drops raw bodies that are old enough
+FORGET = 3600 * 1_000_000  # how often it looks whether something is older than it is kept
+BREATH = 100_000  # microseconds between two chunks of what goes: everybody else comes first
 SLICE = 250  # promises of a transaction when many are due at once; a tenth on SQLite. More gains little, and holds their locks for longer
 ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
 
@@ -38,15 +42,15 @@ ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
 class Timekeeper:
     """Several may run; each transition is claimed by one."""
 
-    def __init__(self, database: Database, outside: Outside, clock: Callable[[], int], raw: int) -> None:
-        """`raw`: how long raw bodies are kept (microseconds)."""
+    def __init__(self, database: Database, outside: Outside, clock: Callable[[], int], raw_days: int) -> None:
+        """`raw_days`: how long the installation keeps raw bodies, at most."""
         self.database = database
         self.outside = outside
         self.clock = clock
         self.lateness = 0  # microseconds, of the last transition kept
         self._rounds_at = 0
-        self._raw = raw
-        self._forgot_at = 0
+        self._raw_days = raw_days
+        self._forget_at: dict[int | None, int] = {}  # tenant (None: what is nobody's) -> when to look again for what is too old
         self._swept: dict[int, int] = {}  # tenant -> revision that all its open promises have
 
     def run(self, stop: threading.Event) -> None:
@@ -73,6 +77,8 @@ class Timekeeper:
         until = min(earliest if earliest is not None else now + LOOK, now + LOOK)
         if call is not None and now < call < until:
             self._rounds_at, until = 0, call
+        if (again := min(self._forget_at.values(), default=until)) < until:
+            self._rounds_at, until = 0, max(again, now + BREATH)
         # what is due but waits for deliveries is looked at again shortly
         alarm.wait(stop, max(until - now, 20_000) / 1e6 if earliest is not None and earliest <= now else max(until - now, 0) / 1e6)
 
@@ -138,10 +144,7 @@ class Timekeeper:
             self.outside.queue.wake_inbox()
         if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved or mails:
             self.outside.queue.wake_outbox()
-        if now - self._forgot_at > FORGET:
-            with self.database.transaction(Duty.RETENTION) as tx:
-                if forget_bodies(tx, now - self._raw, 1000) < 1000:
-                    self._forgot_at = now
+        self._forget(now, revisions)
         for tenant, revision in revisions.items():
             if self._swept.get(tenant) != revision:
                 with self.database.transaction(tenant) as tx:
@@ -170,6 +173,25 @@ class Timekeeper:
             log.error("a plan cannot be worked out", plan=plan, error=type(error).__name__, where=where(error))
         self._rounds_at = 0
         return True
+
+    def _forget(self, now: int, tenants: Iterable[int]) -> None:
+        """One chunk of what is older than it is kept, of whoever was not looked at for longest."""
+        share = Share(self._share(CHUNK), self._share(CHUNK // 5))
+        for owner in (None, *tenants):
+            if self._forget_at.get(owner, 0) > now:
+                continue
+            try:
+                if owner is None:
+                    with self.database.transaction(Duty.RETENTION) as tx:
+                        more = forget_failures(tx, now - MEMORY, share.rows) == share.rows
+                else:
+                    with self.database.transaction(owner) as tx:
+                        more = keep_retention(tx, owner, now, self._raw_days, self.outside, share)
+            except FAULTS as error:
+                log.error("what is too old cannot be removed", error=type(error).__name__, where=where(error))
+                more = False
+            self._forget_at[owner] = now + (BREATH if more else FORGET)
+            return
 
 
 class _Alarm:

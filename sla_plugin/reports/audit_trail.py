@@ -8,7 +8,7 @@ from sqlalchemy import String, cast, select
 
 from sla_plugin.reports.export_rows import instant_text
 from sla_plugin.reports.queries import PAGE, Page
-from sla_plugin.store.audit import AuditEntry, audit_head, chain_digest, content_digest
+from sla_plugin.store.audit import AuditEntry, actor_digest, audit_head, chain_digest, content_digest
 from sla_plugin.store.db import Transaction
 
 CHUNK = 1000
@@ -16,7 +16,7 @@ CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`number`: entries that fit, or the first that does not; `problem` says how, None where all is well; `erased`: entries without content."""
+    """`number`: entries that fit, or the first that does not; `problem` says how, None where all is well; `erased`: entries without content or actor."""
 
     number: int
     problem: str | None = None
@@ -37,7 +37,7 @@ class Search:
 def verify_audit(tx: Transaction, tenant: int, anchor: str | None = None) -> Verdict:
     """Follow the chain to its head (and through an anchor `NUMBER:HASH`)."""
     anchored, _, anchor_chain = (anchor or "").partition(":")
-    number, previous, erased, seen_anchor = 0, "", 0, anchor is None
+    number, previous, erased, digested, seen_anchor = 0, "", 0, False, anchor is None
     for entry in _in_order(tx, tenant):
         number += 1
         if entry.number != number:
@@ -45,10 +45,14 @@ def verify_audit(tx: Transaction, tenant: int, anchor: str | None = None) -> Ver
         if entry.previous != previous:
             return Verdict(number, "it does not follow the entry before it")
         gone = not entry.salt
-        erased += gone
+        erased += gone or entry.actor_salt == ""
         if not gone and content_digest(entry.salt, entry.changes) != entry.digest:
             return Verdict(number, "its content was changed")
-        if chain_digest(previous, entry.number, entry.at, entry.actor, entry.what, entry.digest) != entry.chain:
+        digested = digested or bool(entry.actor_digest)
+        if digested and entry.actor_digest == "":
+            return Verdict(number, "its actor's digest is gone, which only entries from before there were digests may lack")
+        by = entry.actor_digest if entry.actor_digest is not None else entry.actor
+        if not _actor_fits(entry) or (by and chain_digest(previous, entry.number, entry.at, by, entry.what, entry.digest) != entry.chain):
             return Verdict(number, "its actor, time, subject or digest was changed")
         previous = entry.chain
         if str(number) == anchored:
@@ -60,6 +64,11 @@ def verify_audit(tx: Transaction, tenant: int, anchor: str | None = None) -> Ver
     if not seen_anchor:
         return Verdict(number + 1, f"the trail ends before the anchor {anchored}")
     return Verdict(number, erased=erased)
+
+
+def _actor_fits(entry: AuditEntry) -> bool:
+    """Whether the actor is the one of the entry's digest; an old entry has none, an erased actor no salt."""
+    return not entry.actor_salt or actor_digest(entry.actor_salt, entry.actor) == entry.actor_digest
 
 
 def _in_order(tx: Transaction, tenant: int) -> Iterator[AuditEntry]:

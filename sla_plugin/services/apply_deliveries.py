@@ -1,7 +1,7 @@
 """Apply stored deliveries: parse, store events, evaluate each promise once, settle; one tenant and one transaction a batch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sla_plugin.errors import ConfigurationError, DeliveryUnreadable
@@ -10,10 +10,11 @@ from sla_plugin.services.evaluate_promises import Written, evaluate_promises
 from sla_plugin.services.mark_echoes import mark_echoes
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.tell import tell_outcomes
+from sla_plugin.services.tombstones import ERASED, read_tombstones
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.connections import Connection, list_connections, note_delivery
 from sla_plugin.store.db import Transaction
-from sla_plugin.store.deliveries import Outcome, claim_deliveries, next_tenant, settle_deliveries
+from sla_plugin.store.deliveries import Outcome, claim_deliveries, drop_bodies, next_tenant, settle_deliveries
 from sla_plugin.store.events import event_row, insert_events
 from sla_plugin.store.tickets import end_history, ensure_tickets, imported_promises, lock_promises
 
@@ -60,6 +61,8 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
     unique = list({id(r): r for r in rows if by_key[(r["connection_id"], r["event_key"])] is r}.values())
     _bind(tx, tenant, unique)
     mark_echoes(tx, tenant, unique, connections, outside)
+    stones = read_tombstones(tx, tenant, outside.sealer)
+    buried = stones.bury(tx, tenant, unique) | {d.id for d in claimed if stones.in_bytes(d.body or b"")} if stones is not None else set()
     # by key, as every worker: two that are told the same events in another order would wait for each other
     fresh = insert_events(tx, tenant, sorted(unique, key=lambda r: (r["connection_id"], r["event_key"])))
     causes: dict[int, dict[str, int]] = {}
@@ -71,7 +74,10 @@ def apply_deliveries(tx: Transaction, now: int, outside: Outside, limit: int) ->
             ended.add(row["connection_id"])
     tries = {delivery.id: delivery.tries + 1 for delivery in claimed}
     outcomes += [Outcome(delivery, tries[delivery], "applied", _repeated(made, fresh, by_key), _became(made)) for delivery, made in delivered.items()]
+    outcomes = [replace(o, state="ignored", reason=ERASED) if o.delivery in buried and o.state == "unreadable" else o for o in outcomes]
     settle_deliveries(tx, tenant, now, outcomes)
+    if buried:
+        drop_bodies(tx, tenant, buried)
     tell_outcomes(tx, {delivery.id: connections[delivery.connection_id].name for delivery in claimed}, outcomes)
     if ended:
         lock_promises(tx, tenant, {*causes, *imported_promises(tx, tenant, ended)})  # all in one order

@@ -128,11 +128,14 @@ class _Batch:
         if row is not None:
             self.tickets.append(row)
         policy_id = verdict.terms.policy_id if verdict.terms else None
+        is_open = any(c.phase in OPEN_PHASES for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone)
         moved: dict[str, Any] = {
             "id": promise.id,
             "next_transition_at": None if promise.history else verdict.next_transition_at,
-            "open": any(c.phase in OPEN_PHASES for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone),
+            "open": is_open,
             "horizon_at": verdict.as_of,
+            "settled_at": None if is_open else verdict.as_of,
+            "stripped": 0,  # whatever is new may bring texts
         }
         if promise.choice and promise.policy_id == policy_id and promise.book_revision == self.revision:
             self.moved.append(moved)

@@ -98,7 +98,7 @@ def change_role(tx: Transaction, tenant: int, person: Person, role: str, now: in
     if person.id == by:
         raise InvalidDefinition("role", "nobody changes their own role; let another admin do it")
     if person.role == "admin":
-        _keep_an_admin(tx, tenant, person, "role")
+        keep_an_admin(tx, tenant, person, "role")
     change_person(tx, tenant, person.id, role=role)
     append_audit(tx, tenant, now, actor, "role changed", {"person": person.email, "before": {"role": person.role}, "after": {"role": role}})
 
@@ -110,7 +110,7 @@ def disable(tx: Transaction, tenant: int, person: Person, now: int, actor: str, 
     if person.id == by:
         raise InvalidDefinition("person", "nobody disables themselves; let another admin do it")
     if person.role == "admin":
-        _keep_an_admin(tx, tenant, person, "person")
+        keep_an_admin(tx, tenant, person, "person")
     change_person(tx, tenant, person.id, disabled_at=now)
     end_sessions(tx, tenant, person.id, now)
     cancel_mails(tx, tenant, person.id, LINKS, now)
@@ -133,7 +133,7 @@ def sign_out(tx: Transaction, tenant: int, person: int, now: int, actor: str, *,
     return ended
 
 
-def _keep_an_admin(tx: Transaction, tenant: int, person: Person, field: str) -> None:
+def keep_an_admin(tx: Transaction, tenant: int, person: Person, field: str) -> None:
     """Two admins who remove each other at once are one after the other: the admins are locked."""
     if not [admin for admin in lock_admins(tx, tenant) if admin != person.id]:
         raise InvalidDefinition(field, f"{person.email} is the last admin; make somebody else an admin first")

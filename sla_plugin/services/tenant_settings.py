@@ -12,6 +12,7 @@ from sla_plugin.language import LANGUAGES, marked
 from sla_plugin.services.check_provider import prove_jwt, prove_sign_in
 from sla_plugin.services.mail_rows import MAIL_ROWS, keep_mail, mail_agrees
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.retention_settings import RETENTION_ROWS
 from sla_plugin.services.setting_kinds import TenantSetting, Unfit, one_of, yes_or_no
 from sla_plugin.services.sign_in_settings import JWT_ROWS, SIGN_IN_ROWS, jwt_agrees, keep_jwt, keep_sign_in, sign_in_agrees
 from sla_plugin.store.audit import append_audit
@@ -26,6 +27,7 @@ SECTIONS = {
     "mail": marked("Mail"),
     "sign_in": marked("Signing in"),
     "jwt": marked("Programs with a JWT"),
+    "retention": marked("Retention"),
 }  # key of the page -> its heading, in the order of the page
 _OF_TENANT = ("name", "time_zone")  # kept in the tenant's own row
 
@@ -68,6 +70,7 @@ TENANT_SETTINGS = (
     *MAIL_ROWS,
     *SIGN_IN_ROWS,
     *JWT_ROWS,
+    *RETENTION_ROWS,
 )
 ROWS: Mapping[str, TenantSetting] = {row.name: row for row in TENANT_SETTINGS}
 

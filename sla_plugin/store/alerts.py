@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Index, String, Table, UniqueConstraint, select
+from sqlalchemy import Index, String, Table, UniqueConstraint, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import insert_rows, of_tenant
@@ -47,6 +47,12 @@ def alerts_since(tx: Transaction, tenant: int, since: int, most: int) -> Sequenc
     """(level, due_at, raised_at) of the alerts raised since an instant, the newest first, at most `most`."""
     query = select(Alert.level, Alert.due_at, Alert.raised_at).where(Alert.tenant_id == tenant, Alert.raised_at >= since)
     return tx.execute(query.order_by(Alert.raised_at.desc()).limit(most)).all()
+
+
+def drop_notes(tx: Transaction, tenant: int, promises: Sequence[int]) -> None:
+    """What people wrote when they took the alerts of some promises goes; that and when they took them stays."""
+    mine = (Alert.tenant_id == tenant, Alert.promise_id.in_(list(promises)), Alert.note.is_not(None))
+    tx.execute(update(Alert).where(*mine).values(note=None).execution_options(synchronize_session=False))
 
 
 def alerts_of(tx: Transaction, tenant: int, promise: int) -> Sequence[Alert]:

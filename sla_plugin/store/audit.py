@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Index, String, UniqueConstraint, insert, select, update
+from sqlalchemy import Index, String, UniqueConstraint, insert, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.db import Base, TenantRow, Transaction
@@ -14,10 +14,18 @@ from sla_plugin.store.ids import new_id
 
 
 class AuditEntry(TenantRow, Base):
-    """What one transaction changed. `digest` is over the salted content, so that content can be erased while the chain still holds."""
+    """What one transaction changed, and who did it.
+
+    `digest` is over the salted content, `actor_digest` over the salted actor, so that either can be erased (its salt is then empty) while the chain still
+    holds. Entries from before revision 0011 have no `actor_digest`: their chain is over the actor's own words.
+    """
 
     __tablename__ = "audit_entry"
-    __table_args__ = (UniqueConstraint("tenant_id", "number"), Index("ix_audit_recent", "tenant_id", "at"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "number"),
+        Index("ix_audit_recent", "tenant_id", "at"),
+        Index("ix_audit_content", "tenant_id", "at", postgresql_where=text("salt <> ''"), sqlite_where=text("salt <> ''")),
+    )
     number: Mapped[int]
     at: Mapped[int]
     actor: Mapped[str] = mapped_column(String(200))
@@ -27,6 +35,8 @@ class AuditEntry(TenantRow, Base):
     digest: Mapped[str] = mapped_column(String(64))
     previous: Mapped[str] = mapped_column(String(64))
     chain: Mapped[str] = mapped_column(String(64))
+    actor_salt: Mapped[str | None] = mapped_column(String(32))
+    actor_digest: Mapped[str | None] = mapped_column(String(64))
 
 
 class AuditHead(Base):
@@ -43,8 +53,13 @@ def content_digest(salt: str, changes: Mapping[str, Any]) -> str:
     return hashlib.sha256((salt + json.dumps(changes, sort_keys=True, separators=(",", ":"))).encode()).hexdigest()
 
 
+def actor_digest(salt: str, actor: str) -> str:
+    """sha256 of the salt and the actor."""
+    return hashlib.sha256((salt + actor).encode()).hexdigest()
+
+
 def chain_digest(previous: str, number: int, at: int, actor: str, what: str, digest: str) -> str:
-    """The hash that the next entry builds on."""
+    """The hash that the next entry builds on; `actor` is the actor's digest, in old entries the actor."""
     return hashlib.sha256(f"{previous}|{number}|{at}|{actor}|{what}|{digest}".encode()).hexdigest()
 
 
@@ -59,9 +74,9 @@ def append_audit(tx: Transaction, tenant: int, now: int, actor: str, what: str, 
     head = select(AuditHead.number, AuditHead.chain).where(AuditHead.tenant_id == tenant)
     last = tx.execute(head.with_for_update() if tx.is_postgres else head).one()
     number, previous = last.number + 1, last.chain
-    salt = os.urandom(16).hex()
-    digest = content_digest(salt, changes)
-    chain = chain_digest(previous, number, now, actor[:200], what[:100], digest)
+    salt, actor_salt = os.urandom(16).hex(), os.urandom(16).hex()
+    digest, by = content_digest(salt, changes), actor_digest(actor_salt, actor[:200])
+    chain = chain_digest(previous, number, now, by, what[:100], digest)
     tx.execute(
         insert(AuditEntry).values(
             tenant_id=tenant,
@@ -75,6 +90,8 @@ def append_audit(tx: Transaction, tenant: int, now: int, actor: str, what: str, 
             digest=digest,
             previous=previous,
             chain=chain,
+            actor_salt=actor_salt,
+            actor_digest=by,
         )
     )
     tx.execute(update(AuditHead).where(AuditHead.tenant_id == tenant).values(number=number, chain=chain))

@@ -23,8 +23,8 @@ class Connection(TenantRow, Base):
     connector: Mapped[str] = mapped_column(String(40))
     base_url: Mapped[str] = mapped_column(String(500), default="")
     email: Mapped[str] = mapped_column(String(320), default="")
-    sealed_token: Mapped[str | None]
-    sealed_secrets: Mapped[list[Any]]  # newest first: {"sealed", "added_at"}
+    sealed_token: Mapped[str | None] = mapped_column(info={"sealed": True})
+    sealed_secrets: Mapped[list[Any]] = mapped_column(info={"sealed": True})  # newest first: {"sealed", "added_at"}
     mode: Mapped[str] = mapped_column(String(10), default="dry_run")
     mapping: Mapped[dict[str, Any]]
     options: Mapped[dict[str, Any]]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Index, String, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import Index, String, UniqueConstraint, delete, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,7 +16,7 @@ class Session(TenantRow, Base):
     """A browser somebody signed in with; the signed cookie names it."""
 
     __tablename__ = "session"
-    __table_args__ = (Index("ix_session_person", "tenant_id", "person_id"),)
+    __table_args__ = (Index("ix_session_person", "tenant_id", "person_id"), Index("ix_session_expires_at", "tenant_id", "expires_at"))
     person_id: Mapped[int]
     begun_at: Mapped[int]
     seen_at: Mapped[int]  # to some minutes
@@ -34,7 +34,7 @@ class Token(TenantRow, Base):
     person_id: Mapped[int]
     name: Mapped[str] = mapped_column(String(200))
     prefix: Mapped[str] = mapped_column(String(12), unique=True)
-    digest: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64), info={"secret": True})
     scopes: Mapped[list[Any]]
     made_at: Mapped[int]
     made_by: Mapped[str] = mapped_column(String(200))
@@ -49,7 +49,7 @@ class OneTimeLink(TenantRow, Base):
     __tablename__ = "one_time_link"
     __table_args__ = (UniqueConstraint("digest"),)
     person_id: Mapped[int]
-    digest: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64), info={"secret": True})
     made_at: Mapped[int]
     expires_at: Mapped[int]
     used_at: Mapped[int | None]
@@ -169,6 +169,14 @@ def note_failure(tx: Transaction, account: str, source: str, failures: int, now:
     dialect = postgresql if tx.is_postgres else sqlite
     statement = dialect.insert(SignInFailure).values(account=account, source=source, failures=failures, failed_at=now)
     tx.execute(statement.on_conflict_do_update(index_elements=["account", "source"], set_={"failures": failures, "failed_at": now}))
+
+
+def forget_failures(tx: Transaction, before: int, limit: int) -> int:
+    """Forget failures from before an instant, at most `limit`; returns how many."""
+    key = (SignInFailure.account, SignInFailure.source)
+    old = select(*key).where(SignInFailure.failed_at < before).limit(limit)
+    done = tx.execute(delete(SignInFailure).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False))
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 def forgive(tx: Transaction, account: str, source: str, before: int) -> None:

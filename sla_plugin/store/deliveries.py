@@ -14,6 +14,9 @@ from sla_plugin.store.ids import new_id
 STATES = ("stored", "applied", "ignored", "unreadable", "failed")
 _SET_ASIDE = "state IN ('unreadable', 'failed')"  # as text, so that both databases see that the partial index serves
 
+SPENT = "state IN ('applied', 'ignored')"
+SPENT_BODY = f"body IS NOT NULL AND {SPENT}"  # a body that nothing will read again
+
 
 class Delivery(TenantRow, Base):
     """One raw inbound request."""
@@ -24,6 +27,7 @@ class Delivery(TenantRow, Base):
         # the inbox: one partial index across tenants (a work queue is exempt from tenant first)
         Index("ix_delivery_inbox", "history", "id", postgresql_where=text("state = 'stored'"), sqlite_where=text("state = 'stored'")),
         Index("ix_delivery_recent", "tenant_id", "connection_id", "received_at"),
+        Index("ix_delivery_body", "tenant_id", "received_at", postgresql_where=text(SPENT_BODY), sqlite_where=text(SPENT_BODY)),
         Index("ix_delivery_set_aside", "tenant_id", "state", "id", postgresql_where=text(_SET_ASIDE), sqlite_where=text(_SET_ASIDE)),
     )
     connection_id: Mapped[int]
@@ -227,8 +231,8 @@ def deliveries_in(tx: Transaction, tenant: int, states: Collection[str], connect
     return tx.scalars(query).all()
 
 
-def forget_bodies(tx: Transaction, before: int, limit: int) -> int:
-    """Drop the raw bodies of settled deliveries received before an instant; what they became stays. Returns how many."""
-    old = select(Delivery.id).where(Delivery.received_at < before, Delivery.body.is_not(None), Delivery.state.in_(("applied", "ignored"))).limit(limit)
-    done = tx.execute(update(Delivery).where(Delivery.id.in_(old)).values(body=None).execution_options(synchronize_session=False))
+def drop_bodies(tx: Transaction, tenant: int, deliveries: Collection[int]) -> int:
+    """Drop the raw bodies of those of some deliveries that nothing will read again; what they became stays. Returns how many had one."""
+    mine = (DELIVERIES.c.tenant_id == tenant, among(tx, DELIVERIES.c.id, deliveries), text(SPENT_BODY))
+    done = tx.execute(update(DELIVERIES).where(*mine).values(body=None))
     return int(done.rowcount)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from sqlalchemy import cast as cast_type
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.engine.events import Event
-from sla_plugin.store.bulk import among, insert_rows, of_tenant
+from sla_plugin.store.bulk import among, insert_rows, of_tenant, update_rows
 from sla_plugin.store.checkpoints import drop_checkpoints
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
@@ -122,6 +122,18 @@ def read_histories(tx: Transaction, tenant: int, promises: Collection[int]) -> d
             data = said[text] = json.loads(text)
         histories[row[0]].append(PastEvent._make((*row[:-1], data)))
     return histories
+
+
+def write_events(tx: Transaction, tenant: int, rows: Sequence[PastEvent]) -> None:
+    """Replace what events say and who made them, under the lock of their promise. Their keys, kinds and instants stay."""
+    changed = [{"id": row.id, "data": dict(row.data), "actor_id": row.actor_id} for row in rows]
+    update_rows(tx, EVENTS, tenant, changed, ("data", "actor_id"))
+
+
+def deliveries_of(tx: Transaction, tenant: int, promises: Collection[int]) -> set[int]:
+    """The deliveries that told the events of some promises."""
+    query = select(EventRow.delivery_id).where(EventRow.tenant_id == tenant, EventRow.promise_id.in_(list(promises)), EventRow.delivery_id.is_not(None))
+    return {delivery for delivery in tx.scalars(query.distinct()) if delivery is not None}
 
 
 def last_deliveries(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, int]:

@@ -21,10 +21,10 @@ OPEN_TABLES: Mapping[str, str] = {
     "sign_in_failure": "failed sign-ins, before it is known whose tenant that is: digests of addresses only",
     "reset_request": "forgotten passwords, before it is known whose tenant that is: sealed addresses, gone within seconds",
 }
-# table -> what the roles may do there, where that is not everything; rows of the audit trail are added, and erased in part (salt, changes)
+# table -> what the roles may do there, where that is not everything; rows of the audit trail are added, and erased in part (salt, changes, actor)
 NARROW_GRANTS: Mapping[str, str] = {
     "alembic_version": "SELECT",
-    "audit_entry": "SELECT, INSERT, UPDATE (changes, salt)",
+    "audit_entry": "SELECT, INSERT, UPDATE (changes, salt, actor, actor_salt, actor_digest)",
 }
 POLICIES = ("every_tenant", "one_tenant", "owner")
 

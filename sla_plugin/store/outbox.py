@@ -13,6 +13,7 @@ from sla_plugin.store.ids import new_id
 # pending -> calling -> sent | overtaken | failed; dry_run is final
 COMMAND_STATES = ("pending", "calling", "sent", "overtaken", "failed", "dry_run")
 _UNSETTLED = "state IN ('pending', 'calling', 'failed')"  # as text, so that both databases see that the partial index serves
+_SETTLED = "settled_at IS NOT NULL"
 
 
 class CommandRow(TenantRow, Base):
@@ -23,6 +24,7 @@ class CommandRow(TenantRow, Base):
         UniqueConstraint("tenant_id", "key"),
         Index("ix_command_pending", "connection_id", "external_id", postgresql_where=text("state = 'pending'"), sqlite_where=text("state = 'pending'")),
         Index("ix_command_promise", "tenant_id", "promise_id"),
+        Index("ix_command_settled", "tenant_id", "settled_at", postgresql_where=text(_SETTLED), sqlite_where=text(_SETTLED)),
         Index("ix_command_unsettled", "tenant_id", "connection_id", "state", postgresql_where=text(_UNSETTLED), sqlite_where=text(_UNSETTLED)),
     )
     key: Mapped[str] = mapped_column(String(300))
@@ -50,6 +52,7 @@ class CallRow(TenantRow, Base):
     __table_args__ = (
         Index("ix_call_open", "next_at", postgresql_where=text("state IN ('waiting', 'sending')"), sqlite_where=text("state IN ('waiting', 'sending')")),
         Index("ix_call_ticket", "tenant_id", "connection_id", "external_id"),
+        Index("ix_call_settled", "tenant_id", "settled_at", postgresql_where=text(_SETTLED), sqlite_where=text(_SETTLED)),
         Index("ix_call_budget", "tenant_id", "connection_id", "tried_at"),
     )
     connection_id: Mapped[int]

@@ -21,7 +21,7 @@ class Person(TenantRow, Base):
     email: Mapped[str] = mapped_column(String(320))
     name: Mapped[str] = mapped_column(String(200))
     role: Mapped[str] = mapped_column(String(10))
-    password_hash: Mapped[str] = mapped_column(String(300))
+    password_hash: Mapped[str] = mapped_column(String(300), info={"secret": True})
     language: Mapped[str | None] = mapped_column(String(8))  # a key of LANGUAGES; None: as the browser asks, in mails as the tenant says
     one_time: Mapped[bool] = mapped_column(default=False)  # must be replaced at the first sign-in
     created_at: Mapped[int]

@@ -15,7 +15,7 @@ class TenantSetting(Base):
     __tablename__ = "tenant_setting"
     tenant_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    value: Mapped[str] = mapped_column(Text)
+    value: Mapped[str] = mapped_column(Text, info={"sealed": True})
 
 
 def stored_settings(tx: Transaction, tenant: int) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Tenants: the companies that share an installation."""
 
-from sqlalchemy import String, insert, select, update
+from sqlalchemy import String, Text, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.audit import AuditHead
@@ -18,6 +18,7 @@ class Tenant(Base):
     book_revision: Mapped[int] = mapped_column(default=0)
     strict: Mapped[bool] = mapped_column(default=False)  # nobody overrides a policy or a deadline by hand
     created_at: Mapped[int]
+    sealed_salt: Mapped[str | None] = mapped_column(Text, info={"sealed": True})  # of the digests of erased names; None before the first
 
 
 def add_tenant(tx: Transaction, name: str, now: int, time_zone: str = "UTC") -> int:

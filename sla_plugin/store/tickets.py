@@ -12,6 +12,9 @@ from sla_plugin.store.bulk import among, insert_rows, update_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 
+_SETTLED = "settled_at IS NOT NULL"
+BARE_TEXTS, BARE_MIRROR = 1, 2  # of `stripped`
+
 
 class PromiseRow(TenantRow, Base):
     """What is clocked: one ticket; later several linked ones.
@@ -20,6 +23,8 @@ class PromiseRow(TenantRow, Base):
     next_transition_at  the earliest instant at which something happens by itself; None = nothing will
     book_revision       the revision of policies and calendars that the stored clocks were evaluated with
     horizon_at          the greatest as_of the stored clocks were evaluated at
+    settled_at          the as_of of the evaluation that found nothing open any more; None while something is
+    stripped            what retention took from it since then: 0 nothing, 1 texts (BARE_TEXTS), 2 names and fields of the mirror, too (BARE_MIRROR)
     """
 
     __tablename__ = "promise"
@@ -32,6 +37,7 @@ class PromiseRow(TenantRow, Base):
             sqlite_where=text("next_transition_at IS NOT NULL"),
         ),
         Index("ix_promise_terms", "tenant_id", "open", "book_revision", "id"),
+        Index("ix_promise_settled", "tenant_id", "stripped", "settled_at", postgresql_where=text(_SETTLED), sqlite_where=text(_SETTLED)),
     )
     connection_id: Mapped[int]
     first_received_at: Mapped[int]
@@ -43,6 +49,8 @@ class PromiseRow(TenantRow, Base):
     alerts_since: Mapped[int] = mapped_column(default=0)  # what passed before is past: recorded, never announced
     policy_id: Mapped[int | None]
     choice: Mapped[dict[str, Any]]  # why this policy, for explain
+    settled_at: Mapped[int | None]
+    stripped: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Ticket(TenantRow, Base):
@@ -254,7 +262,7 @@ def earliest_transition(tx: Transaction) -> int | None:
 _TICKET_COLUMNS = tuple(c.key for c in Ticket.__table__.columns if c.key not in ("tenant_id", "id", "connection_id", "external_id", "promise_id"))
 
 
-_MOVED = ("next_transition_at", "open", "horizon_at")
+_MOVED = ("next_transition_at", "open", "horizon_at", "settled_at", "stripped")
 
 
 def write_promises(
@@ -269,6 +277,20 @@ def write_promises(
 def write_tickets(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Update ticket mirrors set-wise; each row has `id` and every mirrored column."""
     update_rows(tx, TICKETS, tenant, rows, _TICKET_COLUMNS)
+
+
+_BARE: Mapping[str, Any] = {"subject": "", "assignee": None, "requester": None, "link": None, "tags": [], "fields": {}}
+
+
+def bare_tickets(tx: Transaction, tenant: int, promises: Collection[int]) -> None:
+    """Take names, labels and custom fields from the mirrors of locked promises; the next event folds them anew."""
+    if promises:
+        tx.execute(update(TICKETS).where(TICKETS.c.tenant_id == tenant, TICKETS.c.promise_id.in_(list(promises))).values(**_BARE))
+
+
+def write_choice(tx: Transaction, tenant: int, promise: int, choice: Mapping[str, Any]) -> None:
+    """Replace the reasons of a locked promise's choice."""
+    tx.execute(update(PROMISES).where(PROMISES.c.tenant_id == tenant, PROMISES.c.id == promise).values(choice=dict(choice)))
 
 
 def tickets_of(tx: Transaction, tenant: int, promises: Collection[int]) -> Sequence[Any]:

@@ -125,7 +125,7 @@ def broken_chain(stage: Stage) -> list[str]:
     previous = ""
     for number, entry in enumerate(sorted(stage.plant.rows("audit_entry"), key=lambda e: e["number"]), 1):
         content = hashlib.sha256((entry["salt"] + json.dumps(entry["changes"], sort_keys=True, separators=(",", ":"))).encode()).hexdigest()
-        chain = chain_digest(previous, number, entry["at"], entry["actor"], entry["what"], content)
+        chain = chain_digest(previous, number, entry["at"], entry["actor_digest"] or entry["actor"], entry["what"], content)
         if (entry["number"], entry["previous"], entry["chain"]) != (number, previous, chain):
             return [f"audit entry {entry['number']} does not follow its predecessor"]
         previous = chain

@@ -30,7 +30,7 @@ from sla_plugin.web.tally import Tally
 from tests.faults.points import Channel, WatchedHttp, watch_commits, watch_turn
 
 ROLES = ("door", "inbox", "outbox", "timekeeper")
-RAW = 90 * 86_400_000_000
+RAW_DAYS = 90
 BATCH = 3  # deliveries a transaction: small, so that a few tickets make several batches
 
 
@@ -53,7 +53,7 @@ class Work:
 
     def __init__(self, database: Database, outside: Outside, clock: GivenClock) -> None:
         self.database, self.outside, self.clock = database, outside, clock
-        self._keeper = Timekeeper(database, outside, clock, RAW)
+        self._keeper = Timekeeper(database, outside, clock, RAW_DAYS)
         self._door = WebhookDoor(_nothing_else, database, outside, clock, Tally(Path(os.devnull)))
 
     def inbox(self) -> int:

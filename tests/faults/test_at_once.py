@@ -224,7 +224,7 @@ def test_two_timekeepers_and_four_workers_over_many_promises(plant: Plant) -> No
     plant.now = due + SECOND
     for number, ticket in enumerate(tickets):
         plant.deliver({**told("reply.public" if number % 3 == 0 else "note.internal", due + SECOND // 2), "id": f"r{ticket}", "ticket": ticket})
-    keepers = [Timekeeper(plant.database, plant.outside, lambda: plant.now, raw=0) for _ in range(2)]
+    keepers = [Timekeeper(plant.database, plant.outside, lambda: plant.now, raw_days=30) for _ in range(2)]
     work = [*(partial(keeper.keep, threading.Event()) for keeper in keepers), *(partial(plant.apply, batch=7) for _ in range(4))]
     start_line = threading.Barrier(len(work))
 

@@ -28,7 +28,7 @@ def test_one_that_cannot_be_evaluated_is_set_aside_and_the_others_are_kept(plant
     with plant.database.transaction(plant.tenant) as tx:
         tx.execute(update(Connection).where(Connection.name == "old").values(connector="no-longer-installed"))
     plant.now += 61 * MINUTE
-    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw=0)
+    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw_days=30)
     assert keeper.keep(threading.Event()) > 0
     assert {(a["external_id"], a["level"]) for a in plant.rows("alert")} == {("T1", level) for level in ("warning", "critical", "breach")}
     assert plant.next_transition() == plant.now + LATER

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_bootstrap import Bootstrap5
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from sla_plugin.engine.durations import clock_text
 from sla_plugin.language import gettext, marked, one_or_many, preferred, speak
-from sla_plugin.settings import secret_keys
+from sla_plugin.settings import KeyRing
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
 from sla_plugin.web.admin import (
@@ -88,12 +89,31 @@ MENU = (
 )
 
 
+class _Sessions(SecureCookieSessionInterface):
+    """Cookies signed under keys derived from those that seal secrets: the first signs, all are accepted. A rotation reaches running processes, too.
+
+    Tokens of forms are signed under the oldest key, so that a form that lies open goes on through a rotation.
+    """
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._known: tuple[str, ...] = ()
+
+    def get_signing_serializer(self, app: Flask) -> Any:
+        """What signs and reads cookies now."""
+        keys = self._ring.keys()
+        if keys != self._known:
+            derived = [hashlib.sha256(b"session:" + key.encode()).hexdigest() for key in keys]
+            app.config.update(SECRET_KEY=derived[0], SECRET_KEY_FALLBACKS=derived[1:], WTF_CSRF_SECRET_KEY=derived[-1])
+            self._known = keys
+        return super().get_signing_serializer(app)
+
+
 def register_pages(app: Flask, runtime: Runtime) -> None:
     """Add the pages to the app. Sessions live twelve hours, in a cookie signed with a key derived from the keys that seal secrets."""
-    keys = [hashlib.sha256(b"session:" + key.encode()).hexdigest() for key in secret_keys(runtime.settings)]
+    app.session_interface = _Sessions(KeyRing(runtime.settings))
+    app.session_interface.get_signing_serializer(app)
     app.config.update(
-        SECRET_KEY=keys[0],
-        SECRET_KEY_FALLBACKS=keys[1:],
         SESSION_COOKIE_NAME="sla_session",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
