@@ -1,11 +1,12 @@
 # make run    everything on this machine, at http://127.0.0.1:8080
 # make test   lint and all tests, on SQLite and on Postgres
 # make faults kills, stops and lost answers at every COMMIT and every call, 2,000 random schedules; SEED=N DATABASE=sqlite plays one again
+# make translations   the catalogues of other languages brought up to date; prints what waits to be translated
 # make demo   the product beside a Zendesk simulator; CHECK=1 plays one breach and reports by exit code
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test lint demo faults bench bench-dst locks clean
+.PHONY: run test lint demo faults translations bench bench-dst locks clean
 .ONESHELL:
 .SUFFIXES:
 
@@ -64,6 +65,9 @@ test: lint
 # a fixed hash seed: what a seed plays is the same every time
 faults: $(TEST_STAMP)
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) --database $(or $(DATABASE),both) $(if $(SEED),--seed $(SEED))
+
+translations: $(TEST_STAMP)
+	@$(BIN)/python -m tests.catalogue
 
 bench: $(TEST_STAMP)
 	@$(BIN)/python bench/startup.py

@@ -80,13 +80,12 @@ def clock_picture(
     say: Callable[[int], str],
     events: Sequence[int] = (),
     scale: str = "",
-    last_day: bool = False,
+    first: int | None = None,
 ) -> Markup:
-    """The figure's SVG. `say` writes an instant for the reader; `scale`: business, wall or "" (whichever shows more); `last_day`: only the last 24 hours."""
+    """The figure's SVG. `say` writes an instant for the reader; `scale`: business, wall or "" (whichever shows more); `first`: nothing before it."""
     is_open = clock.phase in ("running", "on_hold", "pending")
     pieces = _pieces(clock, segments, now, is_open, say)
-    if last_day and pieces:
-        first = (now if is_open else pieces[-1].until) - DAY
+    if first is not None:
         pieces = [_Piece(max(p.since, first), p.until, p.kind, p.title, p.name) for p in pieces if p.until > first]
     if not pieces:
         return Markup("")

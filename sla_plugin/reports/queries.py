@@ -15,7 +15,6 @@ from sla_plugin.store.deliveries import Delivery
 from sla_plugin.store.events import EventRow
 from sla_plugin.store.outbox import CallRow, CommandRow
 from sla_plugin.store.policies import CalendarVersion, PolicyVersion
-from sla_plugin.store.tenants import Tenant
 from sla_plugin.store.tickets import PromiseRow, Ticket
 
 PAGE = 50
@@ -35,10 +34,43 @@ def _page(rows: Sequence[Any], key: Any, limit: int = PAGE) -> Page:
     return Page(rows[:limit], key(rows[limit - 1]) if len(rows) > limit else None)
 
 
-# --- tenants ---------------------------------------------------------------------------------------------------------
-def read_tenant(tx: Transaction, tenant: int) -> Tenant:
-    """The tenant's name and zone."""
-    return tx.scalars(select(Tenant).where(Tenant.id == tenant)).one()
+# --- what every page tells --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class BreachSigns:
+    """Clocks that are open and breached, counted up to MOST_SIGNS, and whether one of them waits to be acknowledged."""
+
+    count: int
+    unacknowledged: bool
+
+    @property
+    def shown(self) -> str:
+        """The count as a title shows it."""
+        return f"{self.count}" if self.count < MOST_SIGNS else f"{MOST_SIGNS - 1}+"
+
+
+MOST_SIGNS = 100
+NO_BREACHES = BreachSigns(0, False)
+
+
+def open_breaches(tx: Transaction, tenant: int, now: int) -> BreachSigns:
+    """What title and icon of a page tell; a bounded look, for every page asks it."""
+    due = or_(Clock.deadline_at <= now, Clock.deadline_at.is_(None))
+    some = (
+        select(Clock.promise_id, Clock.metric, Clock.cycle)
+        .where(Clock.tenant_id == tenant, Clock.open.is_(True), due, Clock.phase.in_(_TICKING), Clock.breached_at.is_not(None))
+        .limit(MOST_SIGNS)
+        .subquery()
+    )
+    waits = and_(
+        Alert.tenant_id == tenant,
+        Alert.promise_id == some.c.promise_id,
+        Alert.metric == some.c.metric,
+        Alert.cycle == some.c.cycle,
+        Alert.level == "breach",
+        Alert.acknowledged_at.is_(None),
+    )
+    count, unacknowledged = tx.execute(select(func.count(), func.count(Alert.id)).select_from(some).outerjoin(Alert, waits)).one()
+    return BreachSigns(int(count), bool(unacknowledged))
 
 
 # --- clocks and tickets ----------------------------------------------------------------------------------------------

@@ -133,6 +133,13 @@ def sign_out(tx: Transaction, tenant: int, person: int, now: int, actor: str, *,
     return ended
 
 
+def choose_language(tx: Transaction, person: Person, language: str | None, now: int, actor: str) -> None:
+    """The language of pages and mails for a person: a key of LANGUAGES, or None for what their browser asks for."""
+    change_person(tx, person.tenant_id, person.id, language=language)
+    changes = {"person": person.email, "before": {"language": person.language}, "after": {"language": language}}
+    append_audit(tx, person.tenant_id, now, actor, "language chosen", changes)
+
+
 def keep_an_admin(tx: Transaction, tenant: int, person: Person, field: str) -> None:
     """Two admins who remove each other at once are one after the other: the admins are locked."""
     if not [admin for admin in lock_admins(tx, tenant) if admin != person.id]:

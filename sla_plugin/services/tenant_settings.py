@@ -67,6 +67,7 @@ TENANT_SETTINGS = (
     ),
     TenantSetting("week_start", "tenant", marked("Week begins on"), marked("In calendars and reports."), "mon", one_of(WEEKDAYS), "choice", WEEKDAYS),
     TenantSetting("live_updates", "tenant", marked("Live updates"), marked("Pages refresh their figures by themselves."), "yes", yes_or_no, "switch"),
+    TenantSetting("setup_list", "tenant", marked("Setup list"), marked("Shown on the Overview until everything in it is done."), "yes", yes_or_no, "switch"),
     *MAIL_ROWS,
     *SIGN_IN_ROWS,
     *JWT_ROWS,

@@ -16,7 +16,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from sla_plugin.language import gettext, language, speak
 from sla_plugin.permissions import Actor
 from sla_plugin.reports.lights import Light
-from sla_plugin.reports.queries import read_tenant
+from sla_plugin.reports.queries import NO_BREACHES, BreachSigns, open_breaches
+from sla_plugin.services.tenant_settings import read_settings
 from sla_plugin.store.people import Person
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand, needed
@@ -42,6 +43,8 @@ class Viewer:
     tenant_name: str
     zone: ZoneInfo
     now: int
+    live: bool  # do pages refresh themselves?
+    signs: BreachSigns
 
     @property
     def tenant(self) -> int:
@@ -91,8 +94,10 @@ def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) ->
             return redirect(url_for("signing_in.login", next=request.full_path.rstrip("?") if request.method == "GET" else None))
         person, session_id = found
         with runtime.database.reading(person.tenant_id) as tx:
-            tenant = read_tenant(tx, person.tenant_id)
-        g.viewer = Viewer(person, actor_of(person), session_id, tenant.name, zone_of(request.cookies.get("sla_zone"), tenant.time_zone), now)
+            decided = read_settings(tx, person.tenant_id)
+            signs = open_breaches(tx, person.tenant_id, now) if actor_of(person).may("alerts.read") else NO_BREACHES
+        zone = zone_of(request.cookies.get("sla_zone"), decided["time_zone"])
+        g.viewer = Viewer(person, actor_of(person), session_id, decided["name"], zone, now, decided["live_updates"], signs)
         if person.language:
             speak(person.language)
         if person.one_time and request.endpoint != "me.password":
@@ -177,10 +182,35 @@ def light_names(lights: Iterable[Light]) -> str:
     return ", ".join(one.name if one.about == "connection" else gettext(one.name) for one in lights)
 
 
+def breach_signs() -> BreachSigns:
+    """The open breaches that title and icon of every page tell of; none where nobody is signed in."""
+    return viewer().signs if "viewer" in g else NO_BREACHES
+
+
+def at_work() -> bool:
+    """Is this a page of the group Work, whose title begins with the number of breaches?"""
+    return request.blueprint in ("overview", "tickets", "alerts")
+
+
+def keys_on() -> bool:
+    """May single letters act in this browser? One can turn them off (WCAG 2.1.4)."""
+    return request.cookies.get("sla_keys") != "off"
+
+
 @cache
 def asset(name: str) -> str:
     """The digest of one of our static files: part of its address, so that browsers may keep it for ever."""
-    return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+    return _digest(_STATIC / name)
+
+
+def bootstrap_asset(name: str) -> str:
+    """The same of a file of Bootstrap's."""
+    return _digest(Path(str(current_app.blueprints["bootstrap"].static_folder)) / name)
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def template_words() -> dict[str, Callable[..., Any]]:
@@ -189,6 +219,10 @@ def template_words() -> dict[str, Callable[..., Any]]:
         "when": when,
         "since": since,
         "asset": asset,
+        "bootstrap_asset": bootstrap_asset,
+        "breach_signs": breach_signs,
+        "at_work": at_work,
+        "keys_on": keys_on,
         "rate": formats.rate,
         "rate_word": formats.rate_word,
         "time_left": formats.time_left,

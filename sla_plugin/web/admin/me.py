@@ -1,13 +1,13 @@
-"""One's own page: theme, zone, password."""
+"""One's own page: language, theme, zone, keys, password."""
 
 from typing import Any
 
 from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from sla_plugin.language import gettext, ngettext
+from sla_plugin.language import LANGUAGES, gettext, ngettext, preferred, speak
 from sla_plugin.services.passwords import password_fits
-from sla_plugin.services.people import sign_out
+from sla_plugin.services.people import choose_language, sign_out
 from sla_plugin.store.credentials import sessions_of
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import THEMES, page_blueprint, refuse, render, viewer
@@ -32,27 +32,35 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @needs("account.use")
     def show() -> str:
         """Theme and zone of this browser."""
-        return _page(runtime, {"zone": request.cookies.get("sla_zone_fixed", "")}, {})
+        return _page(runtime, {"zone": request.cookies.get("sla_zone_fixed", ""), "language": viewer().person.language or ""}, {})
 
     @pages.post("/me")
     @needs("account.use")
     def save() -> Response | tuple[str, int]:
-        """Keep theme and zone in this browser; an empty zone follows the browser's own."""
+        """Keep the language with the person, theme, zone and keys in this browser; an empty zone follows the browser's own."""
         name = request.form.get("zone", "").strip()
         if name and known_zone(name).key != name:
             said = gettext("%(name)s is not a time zone we know. Write one such as Europe/Berlin, or leave it empty to follow this browser.", name=name)
             return _page(runtime, request.form, {"zone": said}), 422
+        spoken = request.form.get("language", "")
+        if spoken not in ("", *LANGUAGES):
+            return _page(runtime, request.form, {"language": gettext("Choose one of the list.")}), 422
+        if (spoken or None) != viewer().person.language:
+            with runtime.database.transaction(viewer().tenant) as tx:
+                choose_language(tx, viewer().person, spoken or None, viewer().now, viewer().actor.name)
+            speak(spoken or preferred(request.headers.get("Accept-Language")))
         answer = redirect(url_for("me.show"))
         chosen = request.form.get("theme", "auto")
         secure = runtime.settings.public_url.startswith("https://")
         answer.set_cookie("sla_theme", chosen if chosen in THEMES else "auto", max_age=_YEAR, samesite="Lax", secure=secure)
+        answer.set_cookie("sla_keys", "on" if request.form.get("keys") == "on" else "off", max_age=_YEAR, samesite="Lax", secure=secure)
         if name:
             answer.set_cookie("sla_zone", name, max_age=_YEAR, samesite="Lax", secure=secure)
             answer.set_cookie("sla_zone_fixed", name, max_age=_YEAR, samesite="Lax", secure=secure)
         else:
             answer.delete_cookie("sla_zone")
             answer.delete_cookie("sla_zone_fixed")
-        flash(gettext("Saved for this browser."))
+        flash(gettext("Saved."))
         return answer
 
     @pages.route("/me/password", methods=["GET", "POST"])
@@ -92,4 +100,4 @@ def blueprint(runtime: Runtime) -> Blueprint:
 def _page(runtime: Runtime, form: Any, errors: dict[str, str]) -> str:
     with runtime.database.reading(viewer().tenant) as tx:
         sessions = sessions_of(tx, viewer().tenant, viewer().person.id, viewer().now)
-    return render("me.html", themes=THEMES, errors=errors, form=form, sessions=sessions)
+    return render("me.html", themes=THEMES, languages=list(LANGUAGES.items()), errors=errors, form=form, sessions=sessions)

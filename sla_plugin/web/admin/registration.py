@@ -23,6 +23,7 @@ from sla_plugin.web.admin import (
     connections,
     deliveries,
     health_page,
+    help,
     me,
     outbox,
     overview,
@@ -31,6 +32,7 @@ from sla_plugin.web.admin import (
     policies,
     portal,
     provider_sign_in,
+    search,
     settings_page,
     signing_in,
     stable_words,
@@ -60,7 +62,21 @@ BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     audit.blueprint,
     tokens.blueprint,
     settings_page.blueprint,
+    search.blueprint,
+    help.blueprint,
 )
+
+# after `g`: the key of a page
+GO_KEYS = {
+    "overview.show": "o",
+    "tickets.listing": "t",
+    "alerts.listing": "a",
+    "policies.listing": "p",
+    "calendars.listing": "k",
+    "connections.listing": "c",
+    "deliveries.listing": "d",
+    "outbox.listing": "x",
+}
 
 # group -> its pages; each is shown to whoever has the permission that the page itself declares
 MENU = (
@@ -132,8 +148,9 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     for make in BLUEPRINTS:
         app.register_blueprint(make(runtime))
     app.before_request(demand_declared)
+    app.after_request(_keep_for_ever)
     app.before_request(lambda: speak(preferred(request.headers.get("Accept-Language"))))
-    app.jinja_env.globals.update(template_words(), menu=menu)
+    app.jinja_env.globals.update(template_words(), menu=menu, GO_KEYS=GO_KEYS)
     app.jinja_env.filters.update(
         duration=formats.duration,
         moments=formats.moments,
@@ -147,6 +164,13 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     app.jinja_env.install_gettext_callables(gettext, one_or_many, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _problem_page)
+
+
+def _keep_for_ever(response: Response) -> Response:
+    """A static file that is asked for with its digest never changes under that address."""
+    if request.endpoint in ("admin.static", "bootstrap.static") and "v" in request.args and response.status_code == 200:
+        response.cache_control.immutable = True
+    return response
 
 
 def menu() -> list[tuple[str, list[tuple[str, str]]]]:

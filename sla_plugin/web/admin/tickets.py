@@ -1,15 +1,15 @@
 """Tickets: the list, and one ticket with the reason for every second of its clocks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
-from sla_plugin.engine.durations import MINUTE
+from sla_plugin.engine.durations import DAY, MINUTE
 from sla_plugin.engine.evaluate import Clock
-from sla_plugin.engine.ledger import ledger, sentence
+from sla_plugin.engine.ledger import Segment, ledger
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.language import gettext, marked
 from sla_plugin.reports import queries
@@ -19,19 +19,20 @@ from sla_plugin.services.choose_policy import choose_policy
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
 from sla_plugin.services.extend_deadline import extend_deadline
 from sla_plugin.services.read_books import read_books
-from sla_plugin.services.record_override import KINDS, Override, override_text
+from sla_plugin.services.record_override import KINDS, Override
 from sla_plugin.services.request_escalation import METRIC, request_escalation
 from sla_plugin.services.withdraw_extension import withdraw_extension
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.store.clocks import corrections_of
 from sla_plugin.store.connections import get_connection, list_connections
 from sla_plugin.store.deliveries import watermarks
-from sla_plugin.store.events import read_histories
+from sla_plugin.store.events import EventRow, read_histories
 from sla_plugin.store.ids import new_id
 from sla_plugin.store.tenants import is_strict
 from sla_plugin.store.tickets import get_promise, get_ticket
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import ALERT_TITLES, METRIC_TITLES, clock_cells
+from sla_plugin.web.admin.clock_sentence import clock_sentence
 from sla_plugin.web.admin.frame import number_arg, page_blueprint, page_number, render, viewer
 from sla_plugin.web.admin.policy_form import sentence as sentence_of
 from sla_plugin.web.formats import instant
@@ -47,6 +48,12 @@ TABS = (
     ("all", marked("All")),
 )
 _FIELDS = ("reason", "metric", "by", "policy")  # of the form for exceptions
+# whose events the list shows
+SIDES: Mapping[str, Callable[[EventRow], bool]] = {
+    "customer": lambda e: e.actor_role == "customer",
+    "agent": lambda e: e.actor_role == "agent" and not e.own,
+    "ours": lambda e: bool(e.own) or e.kind in KINDS,
+}
 _EVENTS = 200  # shown; a longer history says so
 
 
@@ -159,6 +166,8 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
         strict = is_strict(tx, tenant)
     by_key = {e.event_key: e for e in events}
     blocks = [_block(clock, events, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
+    side = request.args.get("events", "")
+    listed = [e for e in events if side not in SIDES or SIDES[side](e)]
     soon = any(b["clock"].deadline_at is not None and 0 <= b["clock"].deadline_at - now < 10 * MINUTE for b in blocks if b["open"])
     choice = (promise.choice or {}).get("reasons") or (verdict.book.why(verdict.state) if verdict.book is not None else [])
     requests = [a for a in alerts if a.metric == METRIC]
@@ -168,8 +177,9 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
         connection=connection,
         promise=promise,
         blocks=blocks,
-        events=events[:_EVENTS],
-        hidden=max(len(events) - _EVENTS, 0),
+        events=listed[:_EVENTS],
+        hidden=max(len(listed) - _EVENTS, 0),
+        asked=[e for e in events if e.kind == "escalation.requested"],
         by_key=by_key,
         commands=commands,
         corrections=corrections,
@@ -187,7 +197,6 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
         by_hand=[e for e in events if e.kind in KINDS],
         once=new_id(),
         hand_kinds=KINDS,
-        override_text=override_text,
         open_metrics=[(b["clock"].metric, b["title"]) for b in blocks if b["open"]],
         policy_choices=[(name, name) for name in sorted(t.policy.name for t in verdict.book.terms)] if verdict.book is not None else [],
         chosen=verdict.state.get("policy"),
@@ -210,22 +219,22 @@ def state_of(clock: Clock) -> str:
 def _block(clock: Clock, events: Any, now: int) -> dict[str, Any]:
     zone = viewer().zone
     segments = ledger(clock)
-    title = METRIC_TITLES.get(clock.metric, clock.metric)
+    title = gettext(METRIC_TITLES.get(clock.metric, clock.metric))
     open_ = clock.phase in ("running", "on_hold", "pending")
-    scale, zoom = request.args.get("scale", ""), request.args.get("view", "whole")
+    scale = request.args.get("scale", "")
     terms = clock.terms
-    said = sentence(clock, title)
+    said = clock_sentence(clock, title, segments)
     picture = clock_picture(
         clock,
         segments,
         now=now,
         ident=f"{clock.metric}-{clock.cycle}",
-        title=f"{title} clock",
+        title=gettext("%(metric)s clock", metric=title),
         sentence=said,
         say=lambda at: instant(at, now, zone),
         events=[e.occurred_at for e in events],
         scale=scale,
-        last_day=zoom == "24h",
+        first=_first_shown(segments, now if open_ else None),
     )
     return {
         "clock": clock,
@@ -234,8 +243,19 @@ def _block(clock: Clock, events: Any, now: int) -> dict[str, Any]:
         "open": open_,
         "sentence": said,
         "segments": segments,
+        "scale": scale,
+        "not_counted": sum(s.until - s.since for s in segments if not s.counted),
         "sums": sum(s.counted for s in segments) == clock.elapsed,
         "left": None if clock.target is None else clock.target - clock.elapsed,
         "picture": picture,
         "calendar": "24x7" if terms is None or terms.calendar_id is None else terms.policy.hours,
     }
+
+
+def _first_shown(segments: Sequence[Segment], now: int | None) -> int | None:
+    """From when the picture begins: `view` asks for the last 24 hours, or for what came since the last pause; None for the whole clock."""
+    if request.args.get("view") == "24h" and segments:
+        return (segments[-1].until if now is None else now) - DAY
+    if request.args.get("view") == "open":
+        return next((s.until for s in reversed(segments) if s.state in ("on_hold", "stopped") and s is not segments[-1]), None)
+    return None

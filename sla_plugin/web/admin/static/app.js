@@ -4,12 +4,14 @@
   if (problems) problems.focus();
 
   // --- what is left --------------------------------------------------------------------------------------------------
+  const said = document.body.dataset; // the words of the reader's language
+  const [hour, minute, second] = said.wordsUnits.split(" ");
   const words = (seconds) => {
     const hours = Math.floor(seconds / 3600), minutes = Math.floor((seconds % 3600) / 60), rest = seconds % 60;
     const two = (n) => String(n).padStart(2, "0");
-    if (hours) return `${hours}\u00a0h${minutes ? `\u00a0${two(minutes)}\u00a0m` : ""} left`;
-    if (minutes) return `${minutes}\u00a0m${rest ? `\u00a0${two(rest)}\u00a0s` : ""} left`;
-    return seconds > 0 ? `${seconds}\u00a0s left` : "due now";
+    if (seconds <= 0) return said.wordsDue;
+    const time = hours ? [hours, hour, ...(minutes ? [two(minutes), minute] : [])] : minutes ? [minutes, minute, ...(rest ? [two(rest), second] : [])] : [seconds, second];
+    return said.wordsLeft.replace("%s", time.join("\u00a0"));
   };
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const loaded = performance.now();
@@ -26,11 +28,40 @@
   };
   setInterval(tick, 1000);
 
+  // --- keys: only outside of fields, and not where somebody turned them off ------------------------------------------
+  const rows = () => [...document.querySelectorAll("main .rows tbody tr, main .alert-row")];
+  const linkOf = (row) => row.querySelector(".first a, a");
+  const here = () => rows().findIndex((row) => row.contains(document.activeElement));
+  let going = 0; // when g was pressed
+  const step = (by) => {
+    const all = rows(), next = all[Math.min(Math.max(here() + by, 0), all.length - 1)];
+    if (next) linkOf(next)?.focus();
+  };
+  const act = (key) => {
+    const row = rows()[here()];
+    const target = row?.querySelector(`[data-key="${key}"]`) ?? [...document.querySelectorAll(`[data-key="${key}"]`)].find((one) => !one.closest(".rows, .alert-row"));
+    target?.click();
+    return Boolean(target);
+  };
+  if (document.documentElement.dataset.keys !== "off") document.addEventListener("keydown", (press) => {
+    if (press.ctrlKey || press.metaKey || press.altKey || press.target.closest("input, textarea, select, [contenteditable]")) return;
+    const follows = press.timeStamp - going < 1500;
+    going = 0;
+    if (follows) {
+      const link = document.querySelector(`[data-go="${CSS.escape(press.key)}"]`);
+      if (link) { press.preventDefault(); link.click(); }
+    } else if (press.key === "g") going = press.timeStamp;
+    else if (press.key === "/") { const field = document.getElementById("search"); if (field) { press.preventDefault(); field.focus(); field.select(); } }
+    else if (press.key === "j") step(1);
+    else if (press.key === "k") step(-1);
+    else if ("anr?".includes(press.key) && act(press.key)) press.preventDefault();
+  });
+
   // --- fragments -----------------------------------------------------------------------------------------------------
   const fragment = document.querySelector("[data-fragment]");
   const live = document.getElementById("live");
-  if (!fragment || !live) return;
-  live.hidden = false;
+  if (!fragment || !live || live.dataset.live !== "on") return;
+  live.textContent = live.dataset.wordLive;
   const busy = () =>
     fragment.contains(document.activeElement) || fragment.matches(":hover") && fragment.querySelector("button:hover, a:hover, details[open] input") !== null;
   const name = fragment.dataset.fragment;
@@ -49,10 +80,10 @@
       fragment.replaceChildren(...fresh.childNodes);
       fragment.dataset.poll = fresh.dataset.poll;
       document.title = page.title;
-      live.textContent = `Updated ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })}`;
+      live.textContent = `${live.dataset.wordUpdated} ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })}`;
       live.classList.remove("stale");
     } catch {
-      live.textContent = "Not live: reload";
+      live.textContent = live.dataset.wordStale;
       live.classList.add("stale");
     }
   };
