@@ -27,7 +27,7 @@ class PartHealth(Protocol):
 
 @dataclass(frozen=True)
 class Light:
-    """One line: `level` of LEVELS, the name of what it is about, a few words; `about` is part, queue, connection, deliveries or sign_in, `connection` its id."""
+    """One line: `level` of LEVELS, what it is about by name, a few words; `about` is part, queue, connection, deliveries or sign_in, `connection` its id."""
 
     level: str
     name: str

@@ -166,6 +166,14 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
     shown = runtime.outside.sealer.open(session.pop("link_shown_once", None))
     names = {connection.id: connection.name for connection in connections}
     return render(
-        "person.html", person=person, sessions=sessions, names=names, identities=identities, requesters=requesters, roles=ROLES, shown_once=shown, errors=errors, form=request.form,
-
-    )  # fmt: skip
+        "person.html",
+        person=person,
+        sessions=sessions,
+        names=names,
+        identities=identities,
+        requesters=requesters,
+        roles=ROLES,
+        shown_once=shown,
+        errors=errors,
+        form=request.form,
+    )
