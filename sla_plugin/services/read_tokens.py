@@ -8,7 +8,7 @@ from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry, Key, RSAKey
+from joserfc.jwk import JWKRegistry, Key
 from joserfc.jws import JWSRegistry
 from joserfc.registry import Header
 
@@ -20,7 +20,7 @@ from sla_plugin.services.kept_documents import KeptDocuments, Unanswered
 # algorithm -> kind of key; nothing symmetric is in it, so that a public key can never be taken for a secret
 ALGORITHMS: Mapping[str, str] = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
 LONGEST = 16_384  # characters of a token
-SHORTEST_RSA = 2048  # bits
+SHORTEST_RSA = 342  # letters of a modulus: 2048 bits
 FORGED = marked("The token was not signed as agreed, so it is not trusted.")
 
 
@@ -96,15 +96,15 @@ def _entries(document: Mapping[str, Any], algorithms: Collection[str]) -> list[d
         and entry.get("use") in (None, "sig")
         and entry.get("kty") in kinds
         and (entry.get("alg") is None or entry.get("alg") in algorithms)
+        and (entry.get("kty") != "RSA" or len(str(entry.get("n"))) >= SHORTEST_RSA)
     ]
 
 
 def _imported(entry: dict[str, Any]) -> Key | None:
     try:
-        key = JWKRegistry.import_key(entry)
+        return JWKRegistry.import_key(entry)
     except (JoseError, ValueError, TypeError, KeyError):
         return None
-    return None if isinstance(key, RSAKey) and key.public_key.key_size < SHORTEST_RSA else key
 
 
 def audiences(claims: Mapping[str, Any]) -> Sequence[str]:

@@ -185,7 +185,17 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
     names = {connection.id: connection.name for connection in connections}
     why = explained(mail.problem, mail.status, mail.said) if mail is not None and mail.problem else ""
     return render(
-        "person.html", person=person, sessions=sessions, names=names, identities=identities, requesters=requesters, roles=ROLES, shown_once=shown,
-        errors=errors, form=request.form, mail=mail, mails=mails, why=why,
-
-    )  # fmt: skip
+        "person.html",
+        person=person,
+        sessions=sessions,
+        names=names,
+        identities=identities,
+        requesters=requesters,
+        roles=ROLES,
+        shown_once=shown,
+        errors=errors,
+        form=request.form,
+        mail=mail,
+        mails=mails,
+        why=why,
+    )
