@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from sla_plugin.errors import SlaPluginError
+from sla_plugin.jobs.erasing import erase_step
 from sla_plugin.logs import where
 from sla_plugin.services.keep_retention import Share, keep_retention
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
@@ -19,6 +20,7 @@ from sla_plugin.store.credentials import forget_failures
 from sla_plugin.store.db import Database
 from sla_plugin.store.deliveries import next_tenant
 from sla_plugin.store.duties import Duty
+from sla_plugin.store.erasures import next_erasure
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
 from sla_plugin.store.tenants import book_revision, tenant_ids
@@ -132,12 +134,16 @@ class Timekeeper:
             due = next_call_at(tx)
             depth = outbox_depth(tx)
             unproved = overdue_check(tx, now - EVERY) is not None
+            erasure = next_erasure(tx)
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
         if inbox:
             self.outside.queue.wake_inbox()
         if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved:
             self.outside.queue.wake_outbox()
         self._forget(now, revisions)
+        if erasure is not None and self._erase(*erasure):
+            self._rounds_at = 0
+            return True
         for tenant, revision in revisions.items():
             if self._swept.get(tenant) != revision:
                 with self.database.transaction(tenant) as tx:
@@ -146,6 +152,15 @@ class Timekeeper:
                 self._rounds_at = 0
                 return True
         return False
+
+    def _erase(self, tenant: int, erasure: int) -> bool:
+        """A step of an erasure that somebody asked for; whether it went well."""
+        try:
+            erase_step(self.database, tenant, erasure, self.outside, self.clock)
+        except FAULTS as error:
+            log.error("an erasure does not go on", erasure=erasure, error=type(error).__name__, where=where(error))
+            return False
+        return True
 
     def _forget(self, now: int, tenants: Iterable[int]) -> None:
         """One chunk of what is older than it is kept, of whoever was not looked at for longest."""

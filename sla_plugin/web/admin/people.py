@@ -12,11 +12,14 @@ from sla_plugin.services.bind_requester import bind, unbind
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.credentials import sessions_of
 from sla_plugin.store.db import Transaction
+from sla_plugin.store.erasures import erased_as
 from sla_plugin.store.people import Person, get_person, list_people
+from sla_plugin.store.personal_reads import reads_of
 from sla_plugin.store.requesters import requesters_of
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import page_blueprint, render, viewer
 from sla_plugin.web.admin.policy_form import sentence
+from sla_plugin.web.looks import note_look
 from sla_plugin.web.runtime import Runtime
 
 
@@ -147,9 +150,12 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
         sessions = sessions_of(tx, viewer().tenant, person_id, viewer().now)
         connections = list_connections(tx, viewer().tenant)
         requesters = requesters_of(tx, viewer().tenant, person_id)
+        reads = reads_of(tx, viewer().tenant, "person", str(person_id))
+        erased_at = erased_as(tx, viewer().tenant, [person.name]).get(person.name)
+    note_look("person", person_id)
     shown = runtime.outside.sealer.open(session.pop("link_shown_once", None))
     names = {connection.id: connection.name for connection in connections}
     return render(
         "person.html", person=person, sessions=sessions, names=names, requesters=requesters, roles=ROLES, shown_once=shown, errors=errors, form=request.form,
-
+        reads=reads, erased_at=erased_at,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, render_template, request
+from flask import Blueprint, Flask, Response, current_app, g, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_bootstrap import Bootstrap5
 from flask_wtf.csrf import CSRFError
@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from sla_plugin.engine.durations import clock_text, format_duration
 from sla_plugin.language import gettext, ngettext, preferred, speak
+from sla_plugin.permissions import Actor
 from sla_plugin.settings import KeyRing
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
@@ -29,12 +30,14 @@ from sla_plugin.web.admin import (
     people,
     policies,
     portal,
+    privacy,
     settings_page,
     signing_in,
     tickets,
     tokens,
 )
 from sla_plugin.web.admin.frame import csrf, template_words, theme, viewer, with_headers
+from sla_plugin.web.looks import register_looks
 from sla_plugin.web.runtime import Runtime
 
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
@@ -52,6 +55,7 @@ BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     health_page.blueprint,
     people.blueprint,
     audit.blueprint,
+    privacy.blueprint,
     tokens.blueprint,
     settings_page.blueprint,
 )
@@ -67,6 +71,7 @@ MENU = (
             ("people.listing", "People"),
             ("tokens.listing", "API tokens"),
             ("audit.listing", "Audit"),
+            ("privacy.show", "Privacy"),
             ("settings.show", "Settings"),
             ("health_page.show", "Health"),
             ("me.show", "Me"),
@@ -118,6 +123,7 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     for make in BLUEPRINTS:
         app.register_blueprint(make(runtime))
     app.before_request(demand_declared)
+    register_looks(app, runtime.database, _who_looks)
     app.before_request(lambda: speak(preferred(request.headers.get("Accept-Language"))))
     app.jinja_env.globals.update(template_words(), menu=menu)
     app.jinja_env.filters.update(
@@ -127,6 +133,12 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _problem_page)
+
+
+def _who_looks() -> tuple[Actor, int] | None:
+    """The person of a page, or the actor of an API request, where one is there."""
+    found = g.get("viewer")
+    return (found.actor, found.now) if found is not None else None
 
 
 def menu() -> list[tuple[str, list[tuple[str, str]]]]:

@@ -7,9 +7,12 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response
 
 from sla_plugin.language import gettext
+from sla_plugin.services.keep_retention import MOST, would_go
 from sla_plugin.services.set_strict_mode import set_strict_mode
-from sla_plugin.services.tenant_settings import SECTIONS, TENANT_SETTINGS, change_settings, check_settings, typed_settings
+from sla_plugin.services.tenant_settings import RETENTION, SECTIONS, TENANT_SETTINGS, change_settings, check_settings, typed_settings
+from sla_plugin.store.db import Transaction
 from sla_plugin.store.tenants import is_strict
+from sla_plugin.web import formats
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import page_blueprint, refuse, render, viewer
 from sla_plugin.web.runtime import Runtime
@@ -69,6 +72,19 @@ def _context(runtime: Runtime, typed: Mapping[str, str]) -> dict[str, object]:
     with runtime.database.reading(viewer().tenant) as tx:
         texts = typed_settings(tx, viewer().tenant)
         strict = is_strict(tx, viewer().tenant)
+        notes = _notes(runtime, tx)
     form = {name: text for name, text in {**texts, **typed}.items() if not _is_secret(name)}
     sealed = {name for name, text in texts.items() if text and _is_secret(name)}
-    return {"sections": SECTIONS, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed}
+    return {"sections": SECTIONS, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed, "notes": notes}
+
+
+def _notes(runtime: Runtime, tx: Transaction) -> dict[str, str]:
+    """What is worth saying beside a setting as things stand: setting -> sentence."""
+    counts = would_go(tx, viewer().tenant, viewer().now, runtime.settings.raw_days)
+    notes = {}
+    for setting, kind in RETENTION.items():
+        if kind in counts:
+            number = formats.number(counts[kind]) if counts[kind] < MOST else gettext("%(number)s or more", number=formats.number(MOST))
+            notes[setting] = gettext("Older than that now: %(number)s.", number=number)
+    notes["keep_bodies"] += " " + gettext("The installation keeps them %(days)d days at most.", days=runtime.settings.raw_days)
+    return notes
