@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from sla_plugin.logs import set_up_logging
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.isolation import guarded_tables, owner_column
 from sla_plugin.store.schema import METADATA
@@ -13,7 +14,7 @@ from sla_plugin.store.tenants import tenant_name
 from tests.web.conftest import app_of, browser_of
 from tests.web.routes import Route, first_id, routes
 from tests.web.test_settings_page import GOOD
-from tests.web.world import PASSWORD, World
+from tests.web.world import PASSWORD, SECRET, World
 
 # what changes with every look, and what is itself the record of a change or of a look
 PASSING = {"audit_entry", "audit_head", "personal_read", "connection_state", "retention_run"}
@@ -25,7 +26,7 @@ FORMS: Mapping[str, Form] = {
     "deliveries.replay": lambda w: {},
     "me.password": lambda w: {"current": PASSWORD, "password": "another horse entirely", "again": "another horse entirely"},
     "people.invite": lambda w: {"email": "new@example.com", "name": "New One", "role": "agent"},
-    "people.role": lambda w: {"role": "auditor"},
+    "people.role": lambda w: {"role": "customer"},
     "people.disable": lambda w: {},
     "people.link": lambda w: {},
     "people.requesters": lambda w: {"connection": "CRM EU", "external": "u-99"},
@@ -72,12 +73,18 @@ def post(world: World, route: Route, form: Mapping[str, Any]) -> tuple[set[str],
     return {name for name in after if after[name] != before[name]}, world.rows("audit_entry")[entries:]
 
 
-def test_every_change_by_page_has_its_entry(world: World) -> None:
+# what was typed, and what the world is full of: none of it may be said to a log
+PLANTED = (PASSWORD, SECRET, "example.com", "Carl Customer", "Kim Lee", "Invoice export", "Login loop", "it cannot wait", "asked for", "New One", "sla_")
+
+
+@pytest.mark.usefixtures("logging_kept")
+def test_every_change_by_page_has_its_entry_and_no_log_tells_of_it(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("DEBUG", "json")
     wrong, changed_by = [], {}
     for route in routes(app_of(world), world):
+        path = route.path
         if route.method == "GET":
             continue
-        path = route.path
         if route.endpoint.startswith("people.") and route.argued:  # nobody changes themselves
             agent = next(p["id"] for p in world.rows("person") if p["role"] in ("agent", "auditor") and p["disabled_at"] is None)
             path = path.replace(str(first_id(world, "person")), str(agent))
@@ -95,6 +102,8 @@ def test_every_change_by_page_has_its_entry(world: World) -> None:
     assert wrong == []
     known = {rule.endpoint for rule in app_of(world).url_map.iter_rules()}
     assert (MUST_CHANGE & known) - {"me.password", *changed_by} == set(), "or this proves less than it says"
+    said = capsys.readouterr().err
+    assert [word for word in PLANTED if word in said.replace("sla_plugin", "")] == []
 
 
 # entries of what somebody did rather than changed: there is no before

@@ -57,6 +57,7 @@ def test_somebodys_data_is_one_file_without_secrets(world: World) -> None:
 
 
 def test_erasing_is_confirmed_and_shown(world: World) -> None:
+    browser_of(world, "carl@example.com")
     browser = browser_of(world)
     browser.get("/privacy")
     page = browser.post("/privacy", person=str(world.customer))
