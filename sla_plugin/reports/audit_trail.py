@@ -10,6 +10,7 @@ from sla_plugin.reports.export_rows import instant_text
 from sla_plugin.reports.queries import PAGE, Page
 from sla_plugin.store.audit import AuditEntry, actor_digest, audit_head, chain_digest, content_digest
 from sla_plugin.store.db import Transaction
+from sla_plugin.store.personal_reads import DAY, PersonalRead
 
 CHUNK = 1000
 
@@ -97,6 +98,33 @@ def search_audit(tx: Transaction, tenant: int, search: Search, after: int | None
         query = query.where(AuditEntry.number < after)
     rows = tx.scalars(query.order_by(AuditEntry.number.desc()).limit(limit + 1)).all()
     return Page(rows[:limit], (rows[limit - 1].number, 0) if len(rows) > limit else None)
+
+
+def search_reads(tx: Transaction, tenant: int, search: Search, after: tuple[int, int] | None = None, limit: int = PAGE) -> Page:
+    """Who looked at personal data, the latest day and first look first; `after`: (first look, how many of that instant were shown). `what` is a kind."""
+    query = select(PersonalRead).where(PersonalRead.tenant_id == tenant)
+    for column, text in ((PersonalRead.actor, search.actor), (PersonalRead.kind, search.what), (PersonalRead.thing, search.thing)):
+        if text:
+            query = query.where(column.icontains(text, autoescape=True))
+    if search.since is not None:
+        query = query.where(PersonalRead.day >= search.since - search.since % DAY, PersonalRead.last_at >= search.since)
+    if search.until is not None:
+        query = query.where(PersonalRead.day < search.until, PersonalRead.first_at < search.until)
+    if after is not None:
+        query = query.where(PersonalRead.day <= after[0], PersonalRead.first_at <= after[0]).offset(after[1])
+    order = (PersonalRead.day.desc(), PersonalRead.first_at.desc(), PersonalRead.actor, PersonalRead.kind, PersonalRead.thing)
+    rows = tx.scalars(query.order_by(*order).limit(limit + 1)).all()
+    if len(rows) <= limit:
+        return Page(rows, None)
+    last = rows[limit - 1].first_at
+    before = after[1] if after is not None and after[0] == last else 0
+    return Page(rows[:limit], (last, before + sum(row.first_at == last for row in rows[:limit])))
+
+
+def read_data(read: PersonalRead) -> dict[str, Any]:
+    """A read as it is exported."""
+    told = {"first_at": instant_text(read.first_at), "last_at": instant_text(read.last_at)}
+    return {**told, "actor": read.actor, "kind": read.kind, "thing": read.thing, "count": read.count}
 
 
 def audit_data(entry: AuditEntry) -> dict[str, Any]:

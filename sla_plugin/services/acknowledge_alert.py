@@ -25,5 +25,6 @@ def acknowledge_alert(tx: Transaction, tenant: int, alert: int, note: str, now: 
     )
     if not done.rowcount:  # type: ignore[attr-defined]
         return False
-    append_audit(tx, tenant, now, actor, "alert acknowledged", {"ticket": one.external_id, "metric": one.metric, "cycle": one.cycle, "note": bool(note)})
+    told = {"ticket": one.external_id, "metric": one.metric, "cycle": one.cycle, "note": bool(note)}
+    append_audit(tx, tenant, now, actor, "alert acknowledged", {**told, "before": {"acknowledged": False}, "after": {"acknowledged": True}})
     return True

@@ -33,7 +33,7 @@ def set_mode(tx: Transaction, tenant: int, name: str, mode: str, now: int, actor
         refuse_dead_end(outside.connector(connection.connector), outside.account(connection))
     before = connection.mode
     if before != mode:
-        _change(tx, tenant, connection, {"mode": mode}, now, actor, "connection mode", {"from": before, "to": mode})
+        _change(tx, tenant, connection, {"mode": mode}, now, actor, "connection mode", {"before": {"mode": before}, "after": {"mode": mode}})
     return connection, before
 
 
@@ -48,7 +48,7 @@ def add_secret(tx: Transaction, tenant: int, name: str, secret: str, now: int, a
     if len(connection.sealed_secrets) >= MOST_SECRETS:
         raise ConfigurationError(f"{name} has {MOST_SECRETS} secrets already: retire one first (`sla-plugin connections secret {name!r} --retire old`)")
     kept = [{"sealed": outside.sealer.seal(secret), "added_at": now}, *connection.sealed_secrets]
-    _change(tx, tenant, connection, {"sealed_secrets": kept}, now, actor, "connection secret added", {"fingerprint": fingerprint(secret)})
+    _change(tx, tenant, connection, {"sealed_secrets": kept}, now, actor, "connection secret added", _prints(connection.sealed_secrets, kept, outside))
     return shown_secrets(connection, outside, kept)
 
 
@@ -62,7 +62,7 @@ def retire_secret(tx: Transaction, tenant: int, name: str, which: str, now: int,
     kept = [sealed for sealed, print_ in zip(connection.sealed_secrets, prints, strict=True) if print_ not in going]
     if not kept:
         raise ConfigurationError(f"{which} is the only secret of {name}: add the new one first, or every delivery would be refused")
-    _change(tx, tenant, connection, {"sealed_secrets": kept}, now, actor, "connection secret retired", {"fingerprints": going})
+    _change(tx, tenant, connection, {"sealed_secrets": kept}, now, actor, "connection secret retired", _prints(connection.sealed_secrets, kept, outside))
     return shown_secrets(connection, outside, kept)
 
 
@@ -70,14 +70,21 @@ def record_check(tx: Transaction, tenant: int, connection: Connection, facts: Ac
     """Keep what a credential check proved, problems too."""
     kept = {"user_id": facts.user_id, "user_name": facts.user_name, "proved": list(facts.proved), "problems": list(facts.problems)}
     values: dict[str, Any] = {"facts": kept, "checked_at": now}
+    before = {name: connection.facts.get(name, []) for name in ("proved", "problems")}
     if connection.assignee is None and facts.user_id is not None:
         values["assignee"] = facts.user_id
-    _change(tx, tenant, connection, values, now, actor, "connection checked", {"proved": kept["proved"], "problems": kept["problems"]})
+    _change(tx, tenant, connection, values, now, actor, "connection checked", {"before": before, "after": {name: kept[name] for name in before}})
 
 
 def fingerprint(secret: str) -> str:
     """Eight digits by which a secret can be named without telling it."""
     return hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
+def _prints(before: Sequence[Any], after: Sequence[Any], outside: Outside) -> dict[str, Any]:
+    """The secrets by fingerprint before and after, for the audit trail."""
+    told = {"before": before, "after": after}
+    return {side: {"secrets": [fingerprint(outside.sealer.open(row["sealed"])) for row in rows]} for side, rows in told.items()}
 
 
 def shown_secrets(connection: Connection, outside: Outside, sealed: Sequence[Any] | None = None) -> list[dict[str, Any]]:

@@ -201,7 +201,7 @@ def _asks(row: PastEvent, pseudonym: Pseudonym, connection: int) -> bool:
 def _erase_row(tx: Transaction, tenant: int, table: Table, row: Any, somebody: Somebody, pseudonym: Pseudonym) -> bool:
     """Their names in one row; a row that is theirs by `person_id` goes. Whether there was something to do."""
     told = row._mapping
-    if somebody.person is not None and told.get("person_id") == somebody.person:
+    if somebody.person is not None and "person_id" in table.c and told["person_id"] == somebody.person:
         remove_row(tx, tenant, table, row)
         return True
     if table.name == "person" and told["id"] != somebody.person:

@@ -1,5 +1,6 @@
 """Put deliveries back into the inbox: after a fix, what was unreadable is read again; what was applied changes nothing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,8 @@ def requeue_deliveries(tx: Transaction, tenant: int, deliveries: Sequence[Delive
         if not requeue(tx, tenant, delivery.id):
             raise ConfigurationError(f"the body of delivery {delivery.delivery_key!r} is no longer kept (SLA_RAW_DAYS): it cannot be replayed")
     if deliveries:
-        append_audit(tx, tenant, now, actor, "deliveries replayed", {"deliveries": [d.delivery_key for d in deliveries][:100], "count": len(deliveries)})
+        told = {"deliveries": [d.delivery_key for d in deliveries][:100], "count": len(deliveries)}
+        states = dict(Counter(one.was for one in replayed))
+        append_audit(tx, tenant, now, actor, "deliveries replayed", {**told, "before": states, "after": {"stored": len(deliveries)}})
         tx.after_commit(outside.queue.wake_inbox)
     return replayed

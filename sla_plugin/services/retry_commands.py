@@ -38,6 +38,7 @@ def retry_commands(
             raise ConfigurationError(f"{name} is not live: switch it with `sla-plugin connections live {name!r}` before its commands are tried again")
     if commands:
         settle_commands(tx, tenant, [command.id for command in commands], "pending", None)
-        append_audit(tx, tenant, now, actor, "write-backs retried", {"tickets": sorted({c.external_id for c in commands})[:100], "commands": len(commands)})
+        told = {"tickets": sorted({c.external_id for c in commands})[:100], "commands": len(commands)}
+        append_audit(tx, tenant, now, actor, "write-backs retried", {**told, "before": {"state": "failed"}, "after": {"state": "pending"}})
         tx.after_commit(outside.queue.wake_outbox)
     return retried

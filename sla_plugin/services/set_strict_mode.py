@@ -10,5 +10,5 @@ def set_strict_mode(tx: Transaction, tenant: int, strict: bool, now: int, actor:
     if is_strict(tx, tenant) is strict:
         return False
     set_strict(tx, tenant, strict)
-    append_audit(tx, tenant, now, actor, f"strict mode {'on' if strict else 'off'}", {"strict": strict})
+    append_audit(tx, tenant, now, actor, f"strict mode {'on' if strict else 'off'}", {"before": {"strict": not strict}, "after": {"strict": strict}})
     return True

@@ -65,9 +65,10 @@ def list_erasures(tx: Transaction, tenant: int, limit: int = 100) -> Sequence[Er
     return tx.scalars(select(Erasure).where(Erasure.tenant_id == tenant).order_by(Erasure.id.desc()).limit(limit)).all()
 
 
-def open_erasure(tx: Transaction, tenant: int) -> int | None:
-    """The oldest erasure of a tenant that is not finished."""
-    return tx.scalar(select(Erasure.id).where(Erasure.tenant_id == tenant, Erasure.finished_at.is_(None)).order_by(Erasure.id).limit(1))
+def next_erasure(tx: Transaction) -> tuple[int, int] | None:
+    """(tenant, erasure) of the oldest one that is not finished."""
+    row = tx.execute(select(Erasure.tenant_id, Erasure.id).where(Erasure.finished_at.is_(None)).order_by(Erasure.id).limit(1)).first()
+    return (row.tenant_id, row.id) if row is not None else None
 
 
 def erased_as(tx: Transaction, tenant: int, pseudonyms: Sequence[str]) -> dict[str, int]:

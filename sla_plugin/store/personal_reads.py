@@ -1,6 +1,6 @@
 """Who looked at whose data: a row per actor, thing and day."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Index, String, func, select
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sla_plugin.store.db import Base, Transaction
 
 DAY = 86_400_000_000
-KINDS = ("person", "ticket", "body", "export", "search")
+KINDS = ("person", "ticket", "body", "audit", "export")
 
 
 class PersonalRead(Base):
@@ -28,10 +28,10 @@ class PersonalRead(Base):
     count: Mapped[int]
 
 
-def note_reads(tx: Transaction, tenant: int, reads: Mapping[tuple[str, str, str], Sequence[int]]) -> None:
-    """Add looks: (actor, kind, thing) -> their instants, all of one day each."""
+def note_reads(tx: Transaction, tenant: int, reads: Iterable[tuple[str, str, str, Sequence[int]]]) -> None:
+    """Add looks: (actor, kind, thing, their instants, all of one day)."""
     dialect = postgresql if tx.is_postgres else sqlite
-    for (actor, kind, thing), instants in sorted(reads.items()):  # in one order, so that two who note the same do not wait in a circle
+    for actor, kind, thing, instants in sorted(reads):  # in one order, so that two who note the same do not wait in a circle
         first, last = min(instants), max(instants)
         row = {"tenant_id": tenant, "day": first - first % DAY, "actor": actor[:200], "kind": kind, "thing": thing[:100], "first_at": first, "last_at": last}
         statement = dialect.insert(PersonalRead).values(**row, count=len(instants))

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, String, Table, delete, func, select, text, tuple_, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.audit import AuditEntry
+from sla_plugin.store.bulk import insert_rows
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.credentials import OneTimeLink, Session
 from sla_plugin.store.db import Base, Transaction
@@ -119,9 +120,10 @@ def take_run(tx: Transaction, tenant: int, kind: str, now: int) -> RetentionRun 
     if run is None:
         if tx.is_postgres and tx.scalar(query) is not None:
             return None
-        tx.execute(insert(RetentionRun).values(tenant_id=tenant, kind=kind, next_at=0, gone=0, kept=0))
-        run = tx.scalars(query).one()
-    return run if run.next_at <= now else None
+        row = {"tenant_id": tenant, "kind": kind, "next_at": 0, "gone": 0, "kept": 0}
+        insert_rows(tx, _table(RetentionRun), [row], known=("tenant_id", "kind"))  # of two who begin it at once one does
+        run = tx.scalar(query.with_for_update(skip_locked=True) if tx.is_postgres else query)
+    return run if run is not None and run.next_at <= now else None
 
 
 def note_run(tx: Transaction, tenant: int, kind: str, next_at: int, gone: int, kept: int) -> None:

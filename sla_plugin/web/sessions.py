@@ -76,7 +76,8 @@ def end(database: Database, cookie: MutableMapping[str, Any], now: int) -> None:
     if found is not None:
         person, session = found
         with database.transaction(person.tenant_id) as tx:
-            end_sessions(tx, person.tenant_id, person.id, now, only=session)
+            if end_sessions(tx, person.tenant_id, person.id, now, only=session):
+                append_audit(tx, person.tenant_id, now, actor_of(person).name, "signed out", {"before": {"session": "open"}, "after": {"session": "ended"}})
     cookie.clear()
 
 

@@ -40,6 +40,8 @@ PAGES = (
     "/tokens",
     "/audit",
     "/audit?verify=1",
+    "/audit?show=reads",
+    "/privacy",
     "/settings",
     "/health-page",
     "/me",

@@ -60,6 +60,14 @@ def test_a_ticket_leaves_its_trace_and_nothing_else(launch: Callable[..., Produc
         eventually(lambda: desk.count(first)["comments"] == 1, 15, "the retry is written")
         eventually(lambda: {c["state"] for c in product.export("commands")} == {"sent"}, 10, "and known to be")
 
+        # somebody's data is looked through, handed out and erased, and the keys are changed, while all parts run
+        assert product.cli("person", "plan", MAIL)["delivery"] > 0
+        assert MAIL in json.dumps(product.cli("person", "export", MAIL))
+        assert product.cli("person", "erase", MAIL, "--confirm", MAIL)["changed"]["delivery"] > 0
+        assert product.cli("keys", "rotate")["sealed"] == 2
+        desk.change(first, comment={"body": f"{COMMENT} {MAIL}", "public": False})
+        eventually(lambda: {d["state"] for d in product.export("deliveries")} <= {"applied", "ignored"}, 15, "running parts open what the new key sealed")
+
         (trace,) = {name for method, name in desk.named[-2:]}  # the read and the write of the last try
         assert trace is not None
         assert all(name is not None for _, name in desk.named)

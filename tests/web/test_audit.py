@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text, update
 
 from sla_plugin.reports.audit_trail import verify_audit
-from sla_plugin.store.audit import append_audit, audit_head
+from sla_plugin.store.audit import AuditEntry, AuditHead, append_audit, audit_head, chain_digest, content_digest
 from sla_plugin.store.db import Transaction
 from tests.web.conftest import browser_of
 from tests.web.world import NOW, World
@@ -84,6 +84,32 @@ def test_a_whole_trail_and_its_anchor(world: World) -> None:
 
 def test_erased_content_leaves_the_chain_whole(small_world: World) -> None:
     assert tampered(small_world, "UPDATE audit_entry SET changes = '{}', salt = '' WHERE number = 3") == (9, None)
+
+
+def test_entries_from_before_there_were_digests_still_verify_and_can_lose_their_actor(small_world: World) -> None:
+    def verdict(*statements: str) -> tuple[int, str | None, int]:
+        with small_world.runtime.database.reading(small_world.tenant) as tx:
+            previous = ""
+            for number in (1, 2, 3):  # as revision 0008 wrote them
+                digest = content_digest("aa", {"n": number})
+                chain = chain_digest(previous, number, NOW, "Kim <kim@x>", "thing", digest)
+                row = {"number": number, "at": NOW, "actor": "Kim <kim@x>", "what": "thing", "changes": {"n": number}, "salt": "aa", "digest": digest}
+                tx.execute(insert(AuditEntry).values(tenant_id=small_world.tenant, id=number, previous=previous, chain=chain, **row))
+                previous = chain
+            tx.execute(update(AuditHead).where(AuditHead.tenant_id == small_world.tenant).values(number=3, chain=previous))
+            for number in (4, 5):
+                append_audit(tx, small_world.tenant, NOW, "Kim", "thing", {"n": number})
+            for statement in statements:
+                tx.execute(text(statement))
+            found = verify_audit(tx, small_world.tenant)
+            return found.number, found.problem, found.erased
+
+    gone = "UPDATE audit_entry SET actor = 'erased person 1', actor_salt = '', actor_digest = %s WHERE number = %d"
+    assert verdict() == (5, None, 0)
+    assert verdict(gone % ("''", 2)) == (5, None, 1)
+    assert verdict(gone % ("actor_digest", 5)) == (5, None, 1)
+    assert verdict("UPDATE audit_entry SET actor = 'Ida' WHERE number = 2")[:1] == (2,)
+    assert "digest is gone" in str(verdict(gone % ("''", 5))[1]), "what only old entries may lack"
 
 
 def test_the_page_finds_exports_and_verifies(world: World) -> None:

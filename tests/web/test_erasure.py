@@ -87,13 +87,11 @@ def busy(world: World) -> World:
     with database.transaction(world.tenant) as tx:
         sweep_terms(tx, world.tenant, book_revision(tx, world.tenant), NOW, outside)
     for number, who in enumerate((ADDRESS, "Carl@Example.com", "u-1")):
-        values = {"requester": who, "subject": f"{WORDS} {number}", "status": "new", "priority": "normal", "custom.note": f"call {NAME}", "description": WORDS}
-        actor = {"id": who, "role": "customer"}
-        when = f"2026-11-04T13:32:0{number}"
-        world.deliver(when, [event("ticket.created", f"c{number}", f"50{number}", when, actor=actor, values=values)])
-    world.deliver(
-        "2026-11-04T13:32:04", [event("ticket.updated", "c4", "4830", "2026-11-04T13:32:04", changes={"subject": {"from": "x", "to": f"call {NAME}"}})]
-    )
+        when, values = f"2026-11-04T13:32:0{number}", {"requester": who, "subject": f"{WORDS} {number}", "status": "new", "priority": "normal"}
+        values |= {"custom.note": f"call {NAME}", "description": WORDS}
+        world.deliver(when, [event("ticket.created", f"c{number}", f"50{number}", when, actor={"id": who, "role": "customer"}, values=values)])
+    told = event("ticket.updated", "c4", "4830", "2026-11-04T13:32:04", changes={"subject": {"from": "x", "to": f"call {NAME}"}})
+    world.deliver("2026-11-04T13:32:04", [told])
     world.deliver("2026-11-04T13:32:05", None, raw=json.dumps({"type": "no", "by": NAME, "mail": "CARL@example.com"}).encode())
     browser = browser_of(world, ADDRESS)
     ticket = next(t["id"] for t in world.rows("ticket") if t["external_id"] == "500")
@@ -121,6 +119,7 @@ def test_no_table_knows_the_name_and_every_figure_stays(busy: World) -> None:
     with busy.runtime.database.reading(busy.tenant) as tx:
         verdict = verify_audit(tx, busy.tenant)
     assert (verdict.problem, verdict.erased > 1) == (None, True)
+    assert next((p["name"], p["role"]) for p in busy.rows("person") if p["id"] == busy.customer) == (pseudonym(busy), "customer")
     assert {t["requester"] for t in busy.rows("ticket") if t["external_id"].startswith("50")} == {pseudonym(busy)}
     assert next(t["requester"] for t in busy.rows("ticket") if t["external_id"] == "4821") == "u-2", "somebody else"
 

@@ -17,6 +17,7 @@ from sla_plugin.store.deliveries import STATES, get_delivery
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import number_arg, page_blueprint, page_number, render, viewer
 from sla_plugin.web.formats import number
+from sla_plugin.web.looks import note_look
 from sla_plugin.web.runtime import Runtime
 
 PERIODS = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
@@ -58,6 +59,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
             chain = chain_of(tx, tenant, delivery)
         raw = request.args.get("body") == "raw"
         text = body_text(delivery.body, raw=raw) if viewer().may("deliveries.bodies") else None
+        if text is not None:
+            note_look("body", delivery_id)
         return render("delivery.html", delivery=delivery, chain=chain, text=text, raw=raw)
 
     @pages.post("/deliveries/<int(max=9223372036854775807):delivery_id>/replay")

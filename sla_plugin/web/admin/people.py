@@ -16,13 +16,16 @@ from sla_plugin.services.sign_in_with_provider import unbind as unbind_identity
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.credentials import sessions_of
 from sla_plugin.store.db import Transaction
+from sla_plugin.store.erasures import erased_as
 from sla_plugin.store.identities import identities_of
 from sla_plugin.store.mails import failed_mails, last_mail, mail_check
 from sla_plugin.store.people import Person, get_person, list_people
+from sla_plugin.store.personal_reads import reads_of
 from sla_plugin.store.requesters import requesters_of
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import page_blueprint, render, viewer
 from sla_plugin.web.admin.policy_form import sentence
+from sla_plugin.web.looks import note_look
 from sla_plugin.web.runtime import Runtime
 
 
@@ -181,6 +184,9 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
         identities = identities_of(tx, viewer().tenant, person_id)
         requesters = requesters_of(tx, viewer().tenant, person_id)
         mail, mails = last_mail(tx, viewer().tenant, person_id, LINKS), mail_check(tx, viewer().tenant) is not None
+        reads = reads_of(tx, viewer().tenant, "person", str(person_id))
+        erased_at = erased_as(tx, viewer().tenant, [person.name]).get(person.name)
+    note_look("person", person_id)
     shown = runtime.outside.sealer.open(session.pop("link_shown_once", None))
     names = {connection.id: connection.name for connection in connections}
     why = explained(mail.problem, mail.status, mail.said) if mail is not None and mail.problem else ""
@@ -198,4 +204,6 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
         mail=mail,
         mails=mails,
         why=why,
+        reads=reads,
+        erased_at=erased_at,
     )

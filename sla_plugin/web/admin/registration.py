@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, render_template, request
+from flask import Blueprint, Flask, Response, current_app, g, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_bootstrap import Bootstrap5
 from flask_wtf.csrf import CSRFError
@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from sla_plugin.engine.durations import clock_text
 from sla_plugin.language import gettext, marked, one_or_many, preferred, speak
+from sla_plugin.permissions import Actor
 from sla_plugin.settings import KeyRing
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
@@ -31,6 +32,7 @@ from sla_plugin.web.admin import (
     plans,
     policies,
     portal,
+    privacy,
     provider_sign_in,
     search,
     settings_page,
@@ -41,6 +43,7 @@ from sla_plugin.web.admin import (
 )
 from sla_plugin.web.admin.frame import csrf, template_words, theme, viewer, with_headers
 from sla_plugin.web.admin.stable_words import TITLES
+from sla_plugin.web.looks import register_looks
 from sla_plugin.web.runtime import Runtime
 
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
@@ -60,6 +63,7 @@ BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     health_page.blueprint,
     people.blueprint,
     audit.blueprint,
+    privacy.blueprint,
     tokens.blueprint,
     settings_page.blueprint,
     search.blueprint,
@@ -97,6 +101,7 @@ MENU = (
             ("people.listing", marked("People")),
             ("tokens.listing", marked("API tokens")),
             ("audit.listing", marked("Audit")),
+            ("privacy.show", marked("Privacy")),
             ("settings.show", marked("Settings")),
             ("health_page.show", marked("Health")),
             ("me.show", marked("Me")),
@@ -149,6 +154,7 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
         app.register_blueprint(make(runtime))
     app.before_request(demand_declared)
     app.after_request(_keep_for_ever)
+    register_looks(app, runtime.database, _who_looks)
     app.before_request(lambda: speak(preferred(request.headers.get("Accept-Language"))))
     app.jinja_env.globals.update(template_words(), menu=menu, GO_KEYS=GO_KEYS)
     app.jinja_env.filters.update(
@@ -171,6 +177,12 @@ def _keep_for_ever(response: Response) -> Response:
     if request.endpoint in ("admin.static", "bootstrap.static") and "v" in request.args and response.status_code == 200:
         response.cache_control.immutable = True
     return response
+
+
+def _who_looks() -> tuple[Actor, int] | None:
+    """The person of a page, or the actor of an API request, where one is there."""
+    found = g.get("viewer")
+    return (found.actor, found.now) if found is not None else None
 
 
 def menu() -> list[tuple[str, list[tuple[str, str]]]]:

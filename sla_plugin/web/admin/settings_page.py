@@ -10,6 +10,8 @@ from werkzeug.wrappers import Response
 from sla_plugin.language import gettext
 from sla_plugin.reports.mail_words import Line, explained, lines_of
 from sla_plugin.services import prove_mail
+from sla_plugin.services.keep_retention import MOST, would_go
+from sla_plugin.services.retention_settings import RETENTION
 from sla_plugin.services.set_strict_mode import set_strict_mode
 from sla_plugin.services.tenant_settings import (
     BONDS,
@@ -22,8 +24,10 @@ from sla_plugin.services.tenant_settings import (
     outside_problems,
     typed_settings,
 )
+from sla_plugin.store.db import Transaction
 from sla_plugin.store.mails import mail_check
 from sla_plugin.store.tenants import is_strict
+from sla_plugin.web import formats
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.provider_sign_in import redirect_uri
@@ -112,10 +116,17 @@ def _context(runtime: Runtime, typed: Mapping[str, str], tried: Sequence[Line] =
         texts = typed_settings(tx, viewer().tenant)
         strict = is_strict(tx, viewer().tenant)
         check = mail_check(tx, viewer().tenant)
+        notes = _notes(runtime, tx)
     why = explained(check.problem, check.status, check.said) if check is not None and check.problem else ""
     mail = {"check": check, "why": why, "tried": tried}
     form = {name: text for name, text in {**texts, **typed}.items() if not _is_secret(name)}
     sealed = {name for name, text in texts.items() if text and _is_secret(name)}
+    return {"sections": SECTIONS, "notes": notes, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed, "mail": mail}
+
+
+def _notes(runtime: Runtime, tx: Transaction) -> dict[str, str]:
+    """What is worth saying beside a section or a setting as things stand: its name -> sentence."""
+    counts = would_go(tx, viewer().tenant, viewer().now, runtime.settings.raw_days)
     notes = {
         "sign_in": gettext(
             "Register this product at the service with the redirect address %(back)s. People sign in at %(login)s.",
@@ -123,4 +134,9 @@ def _context(runtime: Runtime, typed: Mapping[str, str], tried: Sequence[Line] =
             login=f"{runtime.settings.public_url}{url_for('signing_in.login', tenant=viewer().tenant)}",
         ),
     }
-    return {"sections": SECTIONS, "notes": notes, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed, "mail": mail}
+    for setting, kind in RETENTION.items():
+        if kind in counts:
+            number = formats.number(counts[kind]) if counts[kind] < MOST else gettext("%(number)s or more", number=formats.number(MOST))
+            notes[setting] = gettext("Older than that now: %(number)s.", number=number)
+    notes["keep_bodies"] += " " + gettext("The installation keeps them %(days)d days at most.", days=runtime.settings.raw_days)
+    return notes

@@ -36,6 +36,7 @@ from sla_plugin.web.admin.clock_sentence import clock_sentence
 from sla_plugin.web.admin.frame import number_arg, page_blueprint, page_number, render, viewer
 from sla_plugin.web.admin.policy_form import sentence as sentence_of
 from sla_plugin.web.formats import instant
+from sla_plugin.web.looks import note_look
 from sla_plugin.web.runtime import Runtime
 
 TABS = (
@@ -164,6 +165,7 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
         corrections = corrections_of(tx, tenant, promise.id)
         alerts = alerts_of(tx, tenant, promise.id)
         strict = is_strict(tx, tenant)
+    note_look("ticket", ticket_id)
     by_key = {e.event_key: e for e in events}
     blocks = [_block(clock, events, as_of) for clock in sorted(verdict.clocks, key=_urgency)]
     side = request.args.get("events", "")
