@@ -186,8 +186,11 @@ def granted(claims: Mapping[str, object], claim: str) -> frozenset[str]:
 
 
 # --- what the sections need beyond their fields ----------------------------------------------------------------------
-def sign_in_agrees(tx: Transaction, tenant: int, texts: Mapping[str, str]) -> dict[str, str]:
+def sign_in_agrees(tx: Transaction, tenant: int, before: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """What does not fit together: field -> sentence."""
+    if texts["sign_in_secret"] and before["sign_in_secret"] == texts["sign_in_secret"] and _registered(before) != _registered(texts):
+        # or whoever may change settings could have the stored secret sent to a service of theirs
+        return {"sign_in_secret": marked("Type the client secret again: the one stored is for another service or client id.")}
     if texts["sign_in_on"] != "yes":
         return {}
     errors = {
@@ -207,6 +210,10 @@ def sign_in_agrees(tx: Transaction, tenant: int, texts: Mapping[str, str]) -> di
     return errors
 
 
+def _registered(texts: Mapping[str, str]) -> tuple[str, str]:
+    return texts["sign_in_issuer"], texts["sign_in_client"]
+
+
 def keep_sign_in(tx: Transaction, tenant: int, texts: Mapping[str, str], now: int) -> None:
     """A service that is in use is looked after from now on."""
     if texts["sign_in_on"] == "yes":
@@ -215,7 +222,7 @@ def keep_sign_in(tx: Transaction, tenant: int, texts: Mapping[str, str], now: in
         forget_check(tx, tenant)
 
 
-def jwt_agrees(tx: Transaction, tenant: int, texts: Mapping[str, str]) -> dict[str, str]:
+def jwt_agrees(tx: Transaction, tenant: int, before: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """What does not fit together: field -> sentence."""
     if not texts["jwt_issuer"]:
         return {}

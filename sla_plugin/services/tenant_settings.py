@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from sla_plugin.language import LANGUAGES, marked
 from sla_plugin.services.check_provider import prove_jwt, prove_sign_in
 from sla_plugin.services.outside import Outside
-from sla_plugin.services.setting_kinds import TenantSetting, Unfit, one_of, yes_or_no
+from sla_plugin.services.setting_kinds import Disagree, TenantSetting, Unfit, one_of, yes_or_no
 from sla_plugin.services.sign_in_settings import JWT_ROWS, SIGN_IN_ROWS, jwt_agrees, keep_jwt, keep_sign_in, sign_in_agrees
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
@@ -65,13 +65,13 @@ ROWS: Mapping[str, TenantSetting] = {row.name: row for row in TENANT_SETTINGS}
 class Bond:
     """What a section needs beyond its fields. Texts are every setting as one would type it; errors are field -> sentence.
 
-    agree   what does not fit together in (tx, tenant, texts)
+    agree   what does not fit together in (tx, tenant, texts before, texts after)
     prove   what the outside says of (outside, texts before, texts after, now); in no transaction
     keep    what else is to be written with (tx, tenant, texts, now); may raise IntegrityError for what another tenant has
     taken   the error where it does
     """
 
-    agree: Callable[[Transaction, int, Mapping[str, str]], dict[str, str]]
+    agree: Callable[[Transaction, int, Mapping[str, str], Mapping[str, str]], dict[str, str]]
     prove: Callable[[Outside, Mapping[str, str], Mapping[str, str], int], dict[str, str]]
     keep: Callable[[Transaction, int, Mapping[str, str], int], None]
     taken: Mapping[str, str]
@@ -118,8 +118,8 @@ def check_settings(typed: Mapping[str, str]) -> dict[str, str]:
 
 def change_problems(tx: Transaction, tenant: int, section: str, typed: Mapping[str, str]) -> dict[str, str]:
     """What in a section, changed so, would not fit together: name -> sentence. `typed` has passed `check_settings`."""
-    bond = BONDS.get(section)
-    return bond.agree(tx, tenant, changed_texts(typed_settings(tx, tenant), typed)) if bond is not None else {}
+    bond, before = BONDS.get(section), typed_settings(tx, tenant)
+    return bond.agree(tx, tenant, before, changed_texts(before, typed)) if bond is not None else {}
 
 
 def outside_problems(outside: Outside, section: str, before: Mapping[str, str], typed: Mapping[str, str], now: int) -> dict[str, str]:
@@ -143,7 +143,8 @@ def changed_texts(before: Mapping[str, str], typed: Mapping[str, str]) -> dict[s
 def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now: int, actor: str, sealer: Sealer) -> list[str]:
     """Change the settings that are typed, the others stay; returns the names of those that are different now.
 
-    An empty secret stays as it is, `-` clears it. `typed` has passed `check_settings`; raises Unfit where it has not.
+    An empty secret stays as it is, `-` clears it. `typed` has passed `check_settings`; raises Unfit where it has not, Disagree where the settings as they
+    would be then cannot be together, IntegrityError for what another tenant has.
     """
     row = get_tenant(tx, tenant)
     stored = stored_settings(tx, tenant)
@@ -170,10 +171,15 @@ def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now:
             keep[name] = None if text == setting.default else text
     if not after:
         return []
+    bonds = [bond for section, bond in BONDS.items() if section in {ROWS[name].section for name in after}]
+    would_be = changed_texts(texts, typed)
+    errors = {name: said for bond in bonds for name, said in bond.agree(tx, tenant, texts, would_be).items()}
+    if errors:
+        raise Disagree(errors)
     if of_tenant:
         change_tenant(tx, tenant, **of_tenant)
     store_settings(tx, tenant, keep)
-    for section in {ROWS[name].section for name in after} & BONDS.keys():
-        BONDS[section].keep(tx, tenant, changed_texts(texts, typed), now)
+    for bond in bonds:
+        bond.keep(tx, tenant, would_be, now)
     append_audit(tx, tenant, now, actor, "settings changed", {"before": before, "after": after})
     return list(after)

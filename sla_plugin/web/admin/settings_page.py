@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from sla_plugin.language import gettext
 from sla_plugin.services.set_strict_mode import set_strict_mode
+from sla_plugin.services.setting_kinds import Disagree
 from sla_plugin.services.tenant_settings import (
     BONDS,
     SECTIONS,
@@ -53,6 +54,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
             try:
                 with runtime.database.transaction(viewer().tenant) as tx:
                     changed = change_settings(tx, viewer().tenant, typed, viewer().now, viewer().actor.name, runtime.outside.sealer)
+            except Disagree as problem:  # somebody else changed settings meanwhile
+                errors = dict(problem.errors)
             except IntegrityError:
                 errors = dict(BONDS[section].taken) if section in BONDS else {"name": "Another tenant is called so."}
         if errors:
