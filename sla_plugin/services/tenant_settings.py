@@ -23,7 +23,7 @@ WEEKDAYS = {"mon": marked("Monday"), "sat": marked("Saturday"), "sun": marked("S
 SECTIONS = {
     "tenant": marked("Tenant"),
     "sign_in": marked("Signing in"),
-    "jwt": marked("Programs with a JWT"),
+    "jwt": marked("JWTs"),
 }  # key of the page -> its heading, in the order of the page
 _OF_TENANT = ("name", "time_zone")  # kept in the tenant's own row
 
