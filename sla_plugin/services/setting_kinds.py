@@ -11,6 +11,14 @@ class Unfit(ValueError):
     """A value that a setting refuses; the message is a sentence for the person who typed it."""
 
 
+class Disagree(Unfit):
+    """Settings of which each is right alone, and which cannot be together: `errors` is name -> sentence."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(errors.values()))
+        self.errors = errors
+
+
 @dataclass(frozen=True, slots=True)
 class TenantSetting:
     """One row.

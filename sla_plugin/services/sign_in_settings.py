@@ -135,7 +135,14 @@ SIGN_IN_ROWS = (
     ),
 )
 JWT_ROWS = (
-    TenantSetting("jwt_issuer", "jwt", marked("Issuer"), marked("The claim iss, letter by letter. Empty: programs bear only API tokens."), "", _address),
+    TenantSetting(
+        "jwt_issuer",
+        "jwt",
+        marked("Issuer"),
+        marked("Whose JWTs programs may bear instead of API tokens: the claim iss, letter by letter. Empty: nobody's."),
+        "",
+        _address,
+    ),
     TenantSetting(
         "jwt_audience", "jwt", marked("Audience"), marked("The claim aud that such a JWT must have: one that is meant for this product only."), "", _short
     ),
@@ -188,6 +195,9 @@ def granted(claims: Mapping[str, object], claim: str) -> frozenset[str]:
 # --- what the sections need beyond their fields ----------------------------------------------------------------------
 def sign_in_agrees(tx: Transaction, tenant: int, before: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """What does not fit together: field -> sentence."""
+    if texts["sign_in_secret"] and before["sign_in_secret"] == texts["sign_in_secret"] and _registered(before) != _registered(texts):
+        # or whoever may change settings could have the stored secret sent to a service of theirs
+        return {"sign_in_secret": marked("Type the client secret again: the one stored is for another service or client id.")}
     if texts["sign_in_on"] != "yes":
         return {}
     errors = {
@@ -200,11 +210,17 @@ def sign_in_agrees(tx: Transaction, tenant: int, before: Mapping[str, str], text
         )
         if not texts[name]
     }
+    if (texts["jwt_issuer"], texts["jwt_audience"]) == _registered(texts):
+        errors["sign_in_client"] = marked("This is the audience of programs' JWTs; what proves a sign-in would open the API. Change that audience first.")
     if texts["sign_in_new"] != "nobody" and not texts["sign_in_domains"].strip():
         errors["sign_in_domains"] = marked("Name the domains of people who may be made; otherwise everybody with an account at the service could come in.")
     if texts["sign_in_passwords"] != "yes" and not any(person.role == "admin" for person in bound_people(tx, tenant, texts["sign_in_issuer"])):
         errors["sign_in_passwords"] = marked("Let an admin sign in through the service once before passwords are turned off, so that it is known to work.")
     return errors
+
+
+def _registered(texts: Mapping[str, str]) -> tuple[str, str]:
+    return texts["sign_in_issuer"], texts["sign_in_client"]
 
 
 def keep_sign_in(tx: Transaction, tenant: int, texts: Mapping[str, str], now: int) -> None:

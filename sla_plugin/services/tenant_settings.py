@@ -13,7 +13,7 @@ from sla_plugin.services.check_provider import prove_jwt, prove_sign_in
 from sla_plugin.services.mail_rows import MAIL_ROWS, keep_mail, mail_agrees
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.retention_settings import RETENTION_ROWS
-from sla_plugin.services.setting_kinds import TenantSetting, Unfit, one_of, yes_or_no
+from sla_plugin.services.setting_kinds import Disagree, TenantSetting, Unfit, one_of, yes_or_no
 from sla_plugin.services.sign_in_settings import JWT_ROWS, SIGN_IN_ROWS, jwt_agrees, keep_jwt, keep_sign_in, sign_in_agrees
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
@@ -26,18 +26,10 @@ SECTIONS = {
     "tenant": marked("Tenant"),
     "mail": marked("Mail"),
     "sign_in": marked("Signing in"),
-    "jwt": marked("Programs with a JWT"),
+    "jwt": marked("JWTs"),
     "retention": marked("Retention"),
 }  # key of the page -> its heading, in the order of the page
 _OF_TENANT = ("name", "time_zone")  # kept in the tenant's own row
-
-
-class Disagree(Unfit):
-    """Settings of which each is right alone, and which cannot be together: `errors` is name -> sentence."""
-
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("; ".join(errors.values()))
-        self.errors = errors
 
 
 def _name(typed: str) -> str:
@@ -164,7 +156,7 @@ def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now:
     """Change the settings that are typed, the others stay; returns the names of those that are different now.
 
     An empty secret stays as it is, `-` clears it. `typed` has passed `check_settings`; raises Unfit where it has not, Disagree where the settings as they
-    would be then cannot be together.
+    would be then cannot be together, IntegrityError for what another tenant has.
     """
     row = get_tenant(tx, tenant)
     stored = stored_settings(tx, tenant)
@@ -191,14 +183,15 @@ def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now:
             keep[name] = None if text == setting.default else text
     if not after:
         return []
-    would_be, sections = changed_texts(texts, typed), {ROWS[name].section for name in after} & BONDS.keys()
-    errors = {name: said for section in sections for name, said in BONDS[section].agree(tx, tenant, texts, would_be).items()}
+    bonds = [bond for section, bond in BONDS.items() if section in {ROWS[name].section for name in after}]
+    would_be = changed_texts(texts, typed)
+    errors = {name: said for bond in bonds for name, said in bond.agree(tx, tenant, texts, would_be).items()}
     if errors:
         raise Disagree(errors)
     if of_tenant:
         change_tenant(tx, tenant, **of_tenant)
     store_settings(tx, tenant, keep)
-    for section in sections:
-        BONDS[section].keep(tx, tenant, would_be, now)
+    for bond in bonds:
+        bond.keep(tx, tenant, would_be, now)
     append_audit(tx, tenant, now, actor, "settings changed", {"before": before, "after": after})
     return list(after)

@@ -7,7 +7,7 @@ import structlog
 from sla_plugin.errors import SignInRefused
 from sla_plugin.language import gettext
 from sla_plugin.permissions import Actor
-from sla_plugin.services.bear_jwt import NOT_OURS, actor_of_claims, prove_jwt, tenant_of_jwt
+from sla_plugin.services.bear_jwt import NOT_OURS, actor_of_claims, looks_like_jwt, prove_jwt, tenant_of_jwt
 from sla_plugin.services.sign_in_settings import bearer_rules
 from sla_plugin.services.tenant_settings import read_settings
 from sla_plugin.store.duties import Duty
@@ -25,8 +25,13 @@ class JwtRefused:
     later: bool = False
 
 
-def actor_of_jwt(runtime: Runtime, token: str, now: int) -> Actor | JwtRefused:
-    """Whom a JWT speaks for; `now` is in microseconds UTC. Nothing is believed before its signature is proved, and then only within the person's role."""
+def actor_of_jwt(runtime: Runtime, token: str, now: int) -> Actor | JwtRefused | None:
+    """Whom a JWT speaks for; `now` is in microseconds UTC. None for what is no JWT.
+
+    Nothing is believed before the signature is proved, and then only within the person's role.
+    """
+    if not looks_like_jwt(token):
+        return None
     try:
         with runtime.database.reading(Duty.SIGN_IN) as tx:
             tenant = tenant_of_jwt(tx, token)

@@ -483,6 +483,8 @@ def test_a_service_is_asked_when_it_is_saved(world: World, provider: Provider) -
     assert provider.secret not in str(entry)
     assert provider.secret not in browser.get("/settings")
     browser.post("/settings/sign_in", **{**typed(provider), "sign_in_secret": "", "sign_in_name": "Acme"})
+    page = browser.post("/settings/sign_in", 422, **{**typed(provider), "sign_in_secret": "", "sign_in_issuer": "https://evil.example"})
+    assert "Type the client secret again" in page
     provider.redirects.add(redirect_uri(PUBLIC, world.tenant))
     assert who(come_in(world, provider)[0]) == "kim@example.com", "an empty secret keeps the one that is stored"
 

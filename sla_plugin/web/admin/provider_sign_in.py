@@ -7,7 +7,7 @@ from flask import Blueprint, redirect, request, url_for
 from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response
 
-from sla_plugin.errors import SignInRefused
+from sla_plugin.errors import ConfigurationError, SignInRefused
 from sla_plugin.language import gettext
 from sla_plugin.services import ask_provider
 from sla_plugin.services.ask_provider import AGAIN, VALID, Attempt, Claimed, unsealed
@@ -88,7 +88,11 @@ def _claimed(runtime: Runtime, provider: Provider, attempt: Attempt, now: int) -
     kept, http, address = runtime.outside.kept, runtime.outside.http_in_person, redirect_uri(runtime.settings.public_url, attempt.tenant)
     offer = ask_provider.offer_of(provider, kept, http, now)
     code = ask_provider.read_answer(provider, offer, request.args)
-    return ask_provider.claimed(provider, offer, attempt, code, runtime.outside.sealer.open(provider.sealed_secret), address, kept, http, now)
+    try:
+        secret = runtime.outside.sealer.open(provider.sealed_secret)
+    except ConfigurationError as problem:  # a lost key
+        raise SignInRefused(ask_provider.STRANGE, reason="secret", operator=f"client secret: {problem}", later=True, name=provider.name) from None
+    return ask_provider.claimed(provider, offer, attempt, code, secret, address, kept, http, now)
 
 
 def _admitted(runtime: Runtime, tenant: int, provider: Provider, claimed: Claimed, now: int) -> Person:

@@ -13,11 +13,11 @@ from sla_plugin.services import prove_mail
 from sla_plugin.services.keep_retention import MOST, would_go
 from sla_plugin.services.retention_settings import RETENTION
 from sla_plugin.services.set_strict_mode import set_strict_mode
+from sla_plugin.services.setting_kinds import Disagree
 from sla_plugin.services.tenant_settings import (
     BONDS,
     SECTIONS,
     TENANT_SETTINGS,
-    Disagree,
     change_problems,
     change_settings,
     check_settings,
@@ -64,7 +64,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 with runtime.database.transaction(viewer().tenant) as tx:
                     changed = change_settings(tx, viewer().tenant, typed, viewer().now, viewer().actor.name, runtime.outside.sealer)
                     tx.after_commit(runtime.outside.queue.wake_outbox)  # it proves new mail settings at once
-            except Disagree as problem:
+            except Disagree as problem:  # somebody else changed settings meanwhile
                 errors = dict(problem.errors)
             except IntegrityError:
                 errors = dict(BONDS[section].taken) if section in BONDS else {"name": "Another tenant is called so."}
