@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+import unicodedata
 from collections.abc import Callable
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -300,8 +301,8 @@ def written(letter: Letter) -> tuple[bytes, bool]:
 
 
 def one_line(text: str) -> str:
-    """A text that a header can hold: no line break, nothing unprintable."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    """A text that a header can hold: no line break of any kind, no control character."""
+    return " ".join("".join(" " if unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") else one for one in text).split())
 
 
 def is_private(address: _IP) -> bool:

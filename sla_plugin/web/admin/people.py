@@ -166,7 +166,7 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
         mail, mails = last_mail(tx, viewer().tenant, person_id, LINKS), mail_check(tx, viewer().tenant) is not None
     shown = runtime.outside.sealer.open(session.pop("link_shown_once", None))
     names = {connection.id: connection.name for connection in connections}
-    why = explained(mail.problem, mail.status, mail.said) if mail is not None and mail.problem else ""
+    why = explained(mail.problem, mail.status, mail.said, advise=mail.state == "failed") if mail is not None and mail.problem else ""
     return render(
         "person.html", person=person, sessions=sessions, names=names, requesters=requesters, roles=ROLES, shown_once=shown, errors=errors, form=request.form,
         mail=mail, mails=mails, why=why,
