@@ -9,14 +9,11 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
-from email.utils import formatdate
 from typing import cast
 
 from requests_hardened.ip_filter import EXTRA_BLOCKED_NET_RANGES
 
+from connectors.letters import address_parts, one_line, written
 from sla_plugin.ports import Letter, MailProblem, MailServer, MailTry
 
 PORTS = (25, 465, 587, 2525)  # what mail servers listen on; others only where private addresses are open, too
@@ -181,7 +178,7 @@ class _Line:
         """The mail itself. What breaks after its last byte leaves open whether it was taken."""
         try:
             message, wide = written(letter)
-            sender, to = "@".join(_parts(letter.sender)), "@".join(_parts(letter.to))
+            sender, to = "@".join(address_parts(letter.sender)), "@".join(address_parts(letter.to))
         except (ValueError, LookupError, UnicodeError):
             raise _stop("address", temporary=False) from None
         if wide and not self.smtp.has_extn("smtputf8"):
@@ -282,28 +279,6 @@ class _Line:
         self.proved.append(("tls", version.replace("TLSv", "TLS ")))
 
 
-def written(letter: Letter) -> tuple[bytes, bool]:
-    """The mail as bytes; True if its addresses need SMTPUTF8. Raises ValueError for an address that is none."""
-    sender, to = _parts(letter.sender), _parts(letter.to)
-    wide = not (sender[0] + to[0]).isascii()
-    message = EmailMessage(policy=SMTPUTF8 if wide else SMTP.clone(cte_type="7bit"))
-    message["From"] = Address(one_line(letter.sender_name), *sender)
-    message["To"] = Address(one_line(letter.to_name), *to)
-    message["Subject"] = one_line(letter.subject)
-    message["Date"] = formatdate(letter.at / 1e6)
-    message["Message-ID"] = letter.message_id
-    message["Auto-Submitted"] = "auto-generated"  # nobody's holiday note answers it (RFC 3834)
-    message["X-Auto-Response-Suppress"] = "All"  # the same in Exchange's words
-    message.set_content(letter.text)
-    message.add_alternative(letter.html, subtype="html")
-    return message.as_bytes(), wide
-
-
-def one_line(text: str) -> str:
-    """A text that a header can hold: no line break, nothing unprintable."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
-
-
 def is_private(address: _IP) -> bool:
     """Whether an address is not on the public internet; the rule of `connectors.http`."""
     return (
@@ -324,14 +299,6 @@ def _literal(connected: socket.socket) -> str:
     """Our own address as a name for EHLO: valid wherever the host has no name of its own."""
     found = _address(str(connected.getsockname()[0]))
     return f"[IPv6:{found}]" if found.version == 6 else f"[{found}]"
-
-
-def _parts(address: str) -> tuple[str, str]:
-    """What stands before and after the @, the domain as the DNS knows it. Raises ValueError for what is no address."""
-    local, _, domain = address.rpartition("@")
-    if not re.fullmatch(r"[^\s@<>\"(),:;\\\[\]]+", local) or not local.isprintable() or not domain:
-        raise ValueError("no mail address")
-    return local, domain.encode("idna").decode()
 
 
 def _stop(why: str, temporary: bool = True, status: int | None = None, said: bytes | str = b"", *, unknown: bool = False) -> _Stopped:

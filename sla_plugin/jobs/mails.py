@@ -141,7 +141,7 @@ def send(database: Database, outside: Outside, clock: Callable[[], int], mail: M
     tried = MailTry((), ready) if isinstance(ready, MailProblem) else outside.mailer.try_out(ready.server, ready.letter)
     with database.transaction(mail.tenant_id) as tx:
         state = send_mail.settle(tx, mail, tried, clock())
-    told = {"mail": mail.id, "kind": mail.kind, "tries": mail.attempts}
+    told = {"number": mail.id, "kind": mail.kind, "tries": mail.attempts}  # `mail` as a key would be taken out of the line
     if tried.problem is None:
         log.info("mail sent", **told)
     elif state == "failed":

@@ -59,6 +59,7 @@ def drain_outbox(
     call is claimed; those under way have `patience` seconds, then they are given back for somebody else to find out how far they came.
     """
     total = 0
+    under_way: list[Future[Any]]
     running: dict[Future[None], CallRow] = {}
     most = max(threads - 1, 1)
     holder = this_holder()
@@ -77,14 +78,16 @@ def drain_outbox(
                 break
             total += len(calls)
             running |= {pool.submit(_send, database, outside, clock, call): call for call in calls}
-            under_way: list[Future[Any]] = [*running, *mails.running]
+            under_way = [*running, *mails.running]
             wait(under_way, timeout=LOOK, return_when=FIRST_COMPLETED)
             for future in [one for one in running if one.done()]:
                 del running[future]
                 future.result()
-        _, late = wait(running, timeout=patience)
+        under_way = [*running, *mails.running]
+        wait(under_way, timeout=patience)
+        late = [call for future, call in running.items() if not future.done()]
         if late:
-            _give_back(database, clock, [running[future] for future in late])
+            _give_back(database, clock, late)
     finally:
         pool.shutdown(wait=not ending.is_set())
         mails.close()

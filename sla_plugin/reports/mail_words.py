@@ -76,9 +76,10 @@ class Line:
     text: str
 
 
-def explained(why: str, status: int | None = None, said: str | None = None) -> str:
-    """What was found and what to do, with the server's own answer where it gave one."""
+def explained(why: str, status: int | None = None, said: str | None = None, *, advise: bool = True) -> str:
+    """What was found and (`advise`) what to do, with the server's own answer where it gave one."""
     found, advice = PROBLEMS.get(why, (why, ""))
+    advice = advice if advise else ""
     answer = " ".join(str(one) for one in (status, said) if one)
     quoted = [gettext("It says: %(answer)s.", answer=answer.rstrip("."))] if answer else []
     return " ".join([gettext(found), *quoted, *([gettext(advice)] if advice else [])])

@@ -5,11 +5,11 @@ A new kind is a function here and a line in KINDS. Words come from us and from n
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from babel.dates import format_date
 from jinja2 import Environment, Template
 
 from sla_plugin.language import gettext, language
@@ -54,9 +54,9 @@ def _footer(about: About) -> str:
 def _until(about: About) -> str:
     if about.expires_at is None:
         return gettext("The link works once.")
-    at = datetime.fromtimestamp(about.expires_at / 1e6, UTC)
-    told = format_datetime(at, "long", tzinfo=ZoneInfo(about.time_zone), locale=language())
-    return gettext("The link works once, until %(time)s.", time=told)
+    at = datetime.fromtimestamp(about.expires_at / 1e6, ZoneInfo(about.time_zone))
+    told = {"day": format_date(at, "long", locale=language()), "time": f"{at:%H:%M}", "zone": about.time_zone}
+    return gettext("The link works once, until %(day)s, %(time)s (%(zone)s).", **told)
 
 
 def _invitation(about: About) -> Words:

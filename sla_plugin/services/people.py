@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+import unicodedata
 
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.permissions import ROLES
@@ -40,7 +41,7 @@ def invite(tx: Transaction, tenant: int, email: str, name: str, role: str, now: 
     email, name = email.strip().lower(), name.strip()
     check_email(email)
     check_role(role)
-    if not 0 < len(name) <= 200 or not name.isprintable():
+    if not 0 < len(name) <= 200 or any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in name):
         raise InvalidDefinition("name", "give a name of at most 200 characters, on one line")
     if find_person(tx, tenant, email) is not None:
         raise InvalidDefinition("email", f"{email} is known here already")

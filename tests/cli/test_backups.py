@@ -15,7 +15,9 @@ from sqlalchemy import String, insert
 
 from sla_plugin.cli import main
 from sla_plugin.reports.exports import EXPORTS
+from sla_plugin.services.people import invite
 from sla_plugin.services.restore_backup import check_backup
+from sla_plugin.services.tenant_settings import change_settings
 from sla_plugin.services.write_backup import write_backup
 from sla_plugin.settings import Settings
 from sla_plugin.store import schema, snapshot
@@ -145,11 +147,17 @@ def read(path: Path) -> dict[str, Any]:
         return {name: [json.loads(line) for line in file] if "rows/" in name else None for name, file in files.items() if file is not None}
 
 
-def test_a_copy_writes_nothing(here: Place, there: Callable[[str], Place], tmp_path: Path) -> None:
+def test_a_copy_writes_nothing(plant: Plant, here: Place, there: Callable[[str], Place], tmp_path: Path) -> None:
+    with plant.database.transaction(plant.tenant) as tx:
+        typed = {"mail_host": "smtp.example.com", "mail_sender": "help@example.com"}
+        change_settings(tx, plant.tenant, typed, plant.now, "test", plant.outside.sealer)
+        invite(tx, plant.tenant, "ivy@example.com", "Ivy", "agent", plant.now, "test", plant.outside)
     here.run("backup", str(tmp_path / "b"))
     place = there("sqlite")
     place.run("restore", "--as-copy", str(tmp_path / "b"))
     assert {one["mode"] for one in json.loads(place.run("connections", "list"))} == {"dry_run"}
+    assert [(one["to"], one["state"]) for one in json.loads(place.run("mail", "list"))] == [("ivy@example.com", "cancelled")]
+    assert "sealed" not in place.run("mail", "list")
 
 
 def test_another_key_is_said(here: Place, there: Callable[[str], Place], tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from connectors.smtp import PORTS, Smtp, written
+from connectors.letters import written
+from connectors.smtp import PORTS, Smtp
 from sla_plugin.ports import Letter, MailProblem, MailServer, MailTry
 from tests.mail_server import BREAK_OFF, HANG, PASSWORD, TestServer, certificate, mail_server
 

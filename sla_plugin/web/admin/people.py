@@ -189,7 +189,7 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
     note_look("person", person_id)
     shown = runtime.outside.sealer.open(session.pop("link_shown_once", None))
     names = {connection.id: connection.name for connection in connections}
-    why = explained(mail.problem, mail.status, mail.said) if mail is not None and mail.problem else ""
+    why = explained(mail.problem, mail.status, mail.said, advise=mail.state == "failed") if mail is not None and mail.problem else ""
     return render(
         "person.html",
         person=person,

@@ -118,7 +118,7 @@ def _context(runtime: Runtime, typed: Mapping[str, str], tried: Sequence[Line] =
         check = mail_check(tx, viewer().tenant)
         notes = _notes(runtime, tx)
     why = explained(check.problem, check.status, check.said) if check is not None and check.problem else ""
-    mail = {"check": check, "why": why, "tried": tried}
+    mail = {"check": check, "why": why, "tried": tried, "url": runtime.outside.public_url}
     form = {name: text for name, text in {**texts, **typed}.items() if not _is_secret(name)}
     sealed = {name for name, text in texts.items() if text and _is_secret(name)}
     return {"sections": SECTIONS, "notes": notes, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed, "mail": mail}
