@@ -16,6 +16,7 @@ from sla_plugin.store.connections import overdue_check
 from sla_plugin.store.db import Database
 from sla_plugin.store.deliveries import forget_bodies, next_tenant
 from sla_plugin.store.duties import Duty
+from sla_plugin.store.idempotency import REMEMBERED, forget_answers
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
 from sla_plugin.store.tenants import book_revision, tenant_ids
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 CHUNK = 500  # promises of a sweep's transaction; a tenth on SQLite
 LATER = 60_000_000  # a promise that cannot be evaluated is looked at again after this long
 FAULTS = (SlaPluginError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
-FORGET = 3600 * 1_000_000  # how often it drops raw bodies that are old enough
+FORGET = 3600 * 1_000_000  # how often it drops raw bodies and kept answers that are old enough
 SLICE = 250  # promises of a transaction when many are due at once; a tenth on SQLite. More gains little, and holds their locks for longer
 ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
 
@@ -133,7 +134,7 @@ class Timekeeper:
             self.outside.queue.wake_outbox()
         if now - self._forgot_at > FORGET:
             with self.database.transaction(Duty.RETENTION) as tx:
-                if forget_bodies(tx, now - self._raw, 1000) < 1000:
+                if max(forget_bodies(tx, now - self._raw, 1000), forget_answers(tx, now - REMEMBERED, 1000)) < 1000:
                     self._forgot_at = now
         for tenant, revision in revisions.items():
             if self._swept.get(tenant) != revision:

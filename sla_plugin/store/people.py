@@ -61,6 +61,12 @@ def get_person(tx: Transaction, tenant: int, person: int) -> Person | None:
     return tx.get(Person, (tenant, person))
 
 
+def lock_person(tx: Transaction, tenant: int, person: int) -> Person | None:
+    """One person, whom nobody else changes until the transaction ends."""
+    query = select(Person).where(Person.tenant_id == tenant, Person.id == person)
+    return tx.scalar(query.with_for_update() if tx.is_postgres else query)
+
+
 def set_password(tx: Transaction, tenant: int, person: int, password_hash: str, *, one_time: bool) -> None:
     """Replace a password."""
     tx.execute(update(Person).where(Person.tenant_id == tenant, Person.id == person).values(password_hash=password_hash, one_time=one_time))

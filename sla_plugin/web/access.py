@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, abort, current_app, request
 
-from sla_plugin.permissions import PERMISSIONS, Actor
+from sla_plugin.permissions import PERMISSIONS, Actor, allowed
 
 View = TypeVar("View", bound=Callable[..., Any])
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -19,6 +19,9 @@ PUBLIC: Mapping[str, str] = {
     "health.readyz": "says only whether the database answers",
     "metrics.metrics": "has its own guard: a token, or a network",
     "schemas.schema": "published formats",
+    "api_reference.openapi": "says what the API offers, nothing of anybody",
+    "api_reference.docs": "the same, to read",
+    "api_reference.problem": "leads to the reference",
     "signing_in.login": "here one proves who one is",
     "signing_in.welcome": "the one-time link is what one proves oneself with",
     "signing_in.logout": "ends a session, if there is one",
@@ -54,7 +57,8 @@ def demand(actor: Actor, permission: str | None) -> None:
         return
     if permission is None or not actor.knows(permission):
         abort(404)
-    abort(403, f"Your role ({actor.role}) may not do this: {PERMISSIONS[permission].help}.")
+    who = "What this token's scopes leave of your role" if permission in allowed(actor.role) else f"Your role ({actor.role})"
+    abort(403, f"{who} may not do this: {PERMISSIONS[permission].help}.")
 
 
 def demand_declared() -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask
 from werkzeug.routing import Rule
@@ -23,6 +24,8 @@ TABLE_OF = {
     "token_id": "token",
 }
 WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css", "section": "tenant"}
+# endpoint of the API -> a body that it takes, so that what is refused is the id and not the body; each that takes an id and a body must be named here
+BODIES: Mapping[str, Mapping[str, Any]] = {"api_people.change_a_person": {"role": "agent"}}
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Route:
     method: str
     path: str
     argued: bool
+
+    @property
+    def is_api(self) -> bool:
+        """Whether programs use it, with a token, and not browsers."""
+        return self.endpoint.startswith("api_")
 
 
 def private_rules(app: Flask) -> Iterator[tuple[Rule, str]]:

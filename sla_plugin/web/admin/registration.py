@@ -106,7 +106,7 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.register_error_handler(HTTPException, _problem_page)
+    app.register_error_handler(HTTPException, problem_page)
 
 
 def menu() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -120,7 +120,7 @@ def _say(word: str) -> str:
     return word.replace("_", " ").capitalize()
 
 
-def _problem_page(problem: HTTPException) -> Any:
+def problem_page(problem: HTTPException) -> Any:
     """An error as a page for people, as it is for everybody else."""
     if request.path.startswith(("/webhooks/", "/healthz", "/readyz", "/static/")) or problem.response is not None:
         return problem
