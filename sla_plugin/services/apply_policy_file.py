@@ -89,6 +89,11 @@ def read_policy_file(text: str) -> PolicyFile:
         raise InvalidDefinition(f"line {mark.line + 1}" if mark else "file", f"is not YAML: {problem.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise InvalidDefinition("file", f"is not YAML: {problem}") from None
+    return read_policy_file_data(data)
+
+
+def read_policy_file_data(data: Any) -> PolicyFile:
+    """Check a file that is parsed already: {calendars: {...}, policies: [...]}. Raises InvalidDefinition naming the path."""
     if not isinstance(data, Mapping) or not data:
         raise InvalidDefinition("file", "holds nothing; write policies: [...] and, if they need one, calendars: {...}")
     for key in data:

@@ -106,3 +106,13 @@ def policy_versions(tx: Transaction, tenant: int) -> Sequence[Any]:
         .where(Policy.tenant_id == tenant)
         .order_by(PolicyVersion.revision, PolicyVersion.id)
     ).all()
+
+
+def policy_ids(tx: Transaction, tenant: int) -> dict[str, int]:
+    """The tenant's policies by name."""
+    return {row.name: row.id for row in tx.execute(select(Policy.name, Policy.id).where(Policy.tenant_id == tenant))}
+
+
+def calendar_ids(tx: Transaction, tenant: int) -> dict[str, int]:
+    """The tenant's calendars by name."""
+    return {row.name: row.id for row in tx.execute(select(Calendar.name, Calendar.id).where(Calendar.tenant_id == tenant))}
