@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import String, UniqueConstraint, insert, select
+from sqlalchemy import String, UniqueConstraint, delete, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.db import Base, TenantRow, Transaction
@@ -116,3 +116,25 @@ def policy_ids(tx: Transaction, tenant: int) -> dict[str, int]:
 def calendar_ids(tx: Transaction, tenant: int) -> dict[str, int]:
     """The tenant's calendars by name."""
     return {row.name: row.id for row in tx.execute(select(Calendar.name, Calendar.id).where(Calendar.tenant_id == tenant))}
+
+
+def get_policy(tx: Transaction, tenant: int, policy: int) -> Policy | None:
+    """One policy by its id."""
+    return tx.get(Policy, (tenant, policy))
+
+
+def get_calendar(tx: Transaction, tenant: int, calendar: int) -> Calendar | None:
+    """One calendar by its id."""
+    return tx.get(Calendar, (tenant, calendar))
+
+
+def delete_policy(tx: Transaction, tenant: int, policy: int) -> None:
+    """Remove a policy with its versions; who calls this has made sure that no ticket was ever under it."""
+    tx.execute(delete(PolicyVersion).where(PolicyVersion.tenant_id == tenant, PolicyVersion.policy_id == policy))
+    tx.execute(delete(Policy).where(Policy.tenant_id == tenant, Policy.id == policy))
+
+
+def remove_calendar(tx: Transaction, tenant: int, calendar: int) -> None:
+    """Remove a calendar with all its versions."""
+    tx.execute(delete(CalendarVersion).where(CalendarVersion.tenant_id == tenant, CalendarVersion.calendar_id == calendar))
+    tx.execute(delete(Calendar).where(Calendar.tenant_id == tenant, Calendar.id == calendar))

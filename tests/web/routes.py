@@ -23,9 +23,15 @@ TABLE_OF = {
     "person_id": "person",
     "token_id": "token",
 }
-WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css", "section": "tenant"}
+WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css", "section": "tenant", "template": "gold"}
 # endpoint of the API -> a body that it takes, so that what is refused is the id and not the body; each that takes an id and a body must be named here
-BODIES: Mapping[str, Mapping[str, Any]] = {"api_people.change_a_person": {"role": "agent"}}
+BODIES: Mapping[str, Mapping[str, Any]] = {
+    "api_people.change_a_person": {"role": "agent"},
+    "api_policies.replace_policy": {"name": "Gold", "targets": {"resolution": "1h"}},
+    "api_policies.change_policy": {"position": 3},
+    "api_calendars.replace_calendar": {"name": "Berlin office", "time_zone": "UTC", "hours": "24x7"},
+    "api_calendars.change_calendar": {"time_zone": "UTC"},
+}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -103,6 +104,7 @@ def period(query: Mapping[str, Any], zone: ZoneInfo, now: int) -> tuple[int, int
     return since, until
 
 
+@cache
 def page_schema(row: type[Schema]) -> type[Schema]:
     """The answer of a list of such rows."""
     name = row.__name__.removesuffix("Schema")

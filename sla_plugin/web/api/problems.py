@@ -95,6 +95,14 @@ def invalid_definition(problem: InvalidDefinition) -> Response:
     return problem_answer(invalid({problem.field: problem.problem}))
 
 
+def database_trouble(problem: IntegrityError | OperationalError | TimeoutError) -> Response:
+    """What the database refused, or that it does not answer."""
+    if isinstance(problem, IntegrityError):
+        return problem_answer(Problem("conflict", "Somebody made or changed the same thing at the same time, or it is there already."))
+    log.warning("the API could not answer", request=request_id(), error=type(problem).__name__)
+    return problem_answer(Problem("unavailable", "The database does not answer.", {"Retry-After": str(_WAIT)}))
+
+
 def problem_answer(problem: HTTPException) -> Response:
     """Any error as problem+json; nothing of the cause of one that is our own fault."""
     if problem.response is not None:
@@ -117,11 +125,6 @@ def request_id() -> str:
 
 def _known(problem: HTTPException) -> Problem:
     cause = getattr(problem, "original_exception", None)
-    if isinstance(cause, OperationalError | TimeoutError):
-        log.warning("the API could not answer", request=request_id(), error=type(cause).__name__)
-        return Problem("unavailable", "The database does not answer.", {"Retry-After": str(_WAIT)})
-    if isinstance(cause, IntegrityError):
-        return Problem("conflict", "Somebody made or changed the same thing at the same time.")
     kind = _BY_STATUS.get(problem.code or 500, "malformed" if (problem.code or 500) < 500 else "internal")
     if kind == "internal":
         if cause is not None:

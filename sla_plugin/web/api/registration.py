@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from sla_plugin.web.api import audit, me, people, reference, tokens
+from sla_plugin.web.api import audit, calendars, me, people, policies, policy_templates, reference, settings, tokens
 from sla_plugin.web.api.aliases import ROOT, ours
 from sla_plugin.web.api.gate import PREFIX, Gate
 from sla_plugin.web.api.openapi import document, make_api
@@ -18,8 +18,12 @@ from sla_plugin.web.runtime import Runtime
 # nouns in the order of the reference
 RESOURCES: tuple[Callable[[Runtime], Resource], ...] = (
     me.resource,
+    policies.resource,
+    policy_templates.resource,
+    calendars.resource,
     people.resource,
     tokens.resource,
+    settings.resource,
     audit.resource,
 )
 

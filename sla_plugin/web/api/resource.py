@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 import flask_smorest
 from flask import Request, Response, abort, request
 from marshmallow import Schema, ValidationError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from webargs.flaskparser import FlaskParser
 
 from sla_plugin.errors import InvalidDefinition
-from sla_plugin.web.api.problems import Problem, invalid, invalid_definition
+from sla_plugin.web.api.problems import Problem, database_trouble, invalid, invalid_definition
 from sla_plugin.web.api.writing import once
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -83,6 +84,8 @@ class Resource(flask_smorest.Blueprint):  # type: ignore[misc]  # the library is
         super().__init__(f"api_{name}", __name__, description=description)
         self.noun = name
         self.register_error_handler(InvalidDefinition, invalid_definition)
+        for trouble in (IntegrityError, OperationalError, TimeoutError):
+            self.register_error_handler(trouble, database_trouble)
 
     # --- routes, outermost -------------------------------------------------------------------------------------------
     def get(self, rule: str) -> Callable[[View], View]:
@@ -136,7 +139,7 @@ class Resource(flask_smorest.Blueprint):  # type: ignore[misc]  # the library is
 
     def body(self, schema: type[Schema], *, partial: bool = False) -> Callable[[View], View]:
         """The JSON body, as the next argument; `partial` where only what is to be changed is sent."""
-        return self.arguments(schema(partial=partial))  # type: ignore[no-any-return]
+        return self.arguments(schema(partial=True) if partial else schema())  # type: ignore[no-any-return]
 
     def gives(self, schema: type[Schema] | None, status: int = 200) -> Callable[[View], View]:
         """The answer when all is well."""
