@@ -3,7 +3,7 @@
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from marshmallow import fields
+from marshmallow import fields, validate
 from sqlalchemy import select
 
 from sla_plugin.reports.audit_trail import Search, fitting, verify_audit
@@ -55,7 +55,10 @@ class VerdictSchema(Shape):
 class VerifyQuery(Shape):
     """Parameters of verifying."""
 
-    anchor = fields.String(metadata={"pattern": "^[0-9]{1,18}:[0-9a-f]{64}$", "description": "A head that was kept elsewhere."})
+    anchor = fields.String(
+        validate=validate.Regexp("^[0-9]{1,18}:[0-9a-f]{64}$", error="Write NUMBER:HASH, as `head` says it."),
+        metadata={"description": "A head that was kept elsewhere."},
+    )
 
 
 def resource(runtime: Runtime) -> Resource:

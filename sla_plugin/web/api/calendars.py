@@ -26,7 +26,7 @@ from sla_plugin.web.api.writing import begin
 from sla_plugin.web.runtime import Runtime
 
 ORDERS = {"name": lambda one: one["name"], "id": lambda one: one["id"]}
-_CALENDAR = "/sla/calendars/<int(max=9223372036854775807):calendar_id>"
+_CALENDAR = "/sla/calendars/<id:calendar_id>"
 
 
 def _said(kind: str | list[str], description: str, **more: Any) -> fields.Raw:

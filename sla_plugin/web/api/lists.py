@@ -52,7 +52,8 @@ class Sort(fields.Field[list[tuple[str, bool]]]):
         self.offered = tuple(offered)
         words = "|".join(self.offered)
         described = {"type": "string", "pattern": f"^-?({words})(,-?({words}))*$", "description": f"Of {', '.join(self.offered)}; a minus turns it round."}
-        super().__init__(metadata=described, **options)
+        usual = ",".join(f"{'-' if descending else ''}{name}" for name, descending in options.get("load_default") or ())
+        super().__init__(metadata={**described, "default": usual}, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> list[tuple[str, bool]]:
         found: list[tuple[str, bool]] = []

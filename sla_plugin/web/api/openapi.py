@@ -12,6 +12,7 @@ from marshmallow import Schema
 from sla_plugin import __version__
 from sla_plugin.web.access import needed
 from sla_plugin.web.api.problems import PLACE, PROBLEMS, ProblemSchema
+from sla_plugin.web.api.shapes import ID_PATTERN, IdInPath
 from sla_plugin.web.api.writing import KEY
 
 DESCRIPTION = """\
@@ -44,6 +45,8 @@ def make_api(app: Flask) -> Api:
     app.config.update(API_TITLE="SLA plugin", API_VERSION="v1", OPENAPI_VERSION="3.1.0")
     plugin = MarshmallowPlugin(schema_name_resolver=_name)
     api = Api(app, spec_kwargs={"marshmallow_plugin": plugin, "info": {"description": DESCRIPTION, "x-version": __version__}})
+    app.url_map.converters["id"] = IdInPath
+    api.register_converter(IdInPath, lambda converter: {"type": "string", "pattern": ID_PATTERN})
     components = api.spec.components
     components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "description": "An API token, `sla_…`, or a JWT of the provider that is set up."})
     components.parameter(

@@ -20,7 +20,7 @@ from sla_plugin.web.api.writing import begin
 from sla_plugin.web.runtime import Runtime
 
 ORDERS = {"name": lambda person: person.name.casefold(), "email": lambda person: person.email, "id": lambda person: person.id}
-_PERSON = "/people/<int(max=9223372036854775807):person_id>"
+_PERSON = "/people/<id:person_id>"
 
 
 class PersonSchema(Shape):

@@ -34,7 +34,7 @@ ORDERS = {
     "name": lambda one: one["name"],
     "id": lambda one: one["id"],
 }
-_POLICY = "/sla/policies/<int(max=9223372036854775807):policy_id>"
+_POLICY = "/sla/policies/<id:policy_id>"
 _PLACE = "policies[0]"  # of a definition in the file that is made of it
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, abort, json, redirect, render_template, request, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from sla_plugin.web.admin.frame import theme, with_headers
@@ -33,7 +34,7 @@ def blueprint(document: Callable[[], Mapping[str, Any]]) -> Blueprint:
         for method, path, operation in operations(told):
             nouns[operation["tags"][0]].append((method, path, operation))
         shown = {"theme": theme(), "document": told, "nouns": nouns, "problems": PROBLEMS, "place": PLACE, "aliases": ALIASES, "root": ROOT}
-        return with_headers(Response(render_template("reference.html", resolve=resolver(told), type_of=type_words, **shown)))
+        return with_headers(Response(render_template("reference.html", resolve=resolver(told), type_of=type_words, code=with_code, **shown)))
 
     @pages.get(f"{PLACE}<kind>")
     def problem(kind: str) -> AnyResponse:
@@ -71,3 +72,9 @@ def type_words(schema: Mapping[str, Any]) -> str:
     if words.startswith("array"):
         words = words.replace("array", f"list of {type_words(schema.get('items', {}))}")
     return f"{words}, {schema['format']}" if "format" in schema else words
+
+
+def with_code(text: str) -> Markup:
+    """A text in which `backticks` mark what is typed, as a page has it."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts))

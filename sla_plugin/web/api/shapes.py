@@ -7,12 +7,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from marshmallow import Schema, ValidationError, fields, pre_load
+from werkzeug.routing import BaseConverter
 
 from sla_plugin.web.formats import iso
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # what calendars know of
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+ID_PATTERN = "^[0-9]{1,19}$"
 _ID = re.compile(r"\d{1,19}", re.ASCII)
 LARGEST_ID = 2**63 - 1
 
@@ -32,7 +34,7 @@ class Id(fields.Field[int]):
     """An id: a text of digits, because numbers of 63 bits lose digits in JavaScript."""
 
     def __init__(self, **options: Any) -> None:
-        described = {"type": "string", "pattern": "^[0-9]{1,19}$", **options.pop("metadata", {})}
+        described = {"type": "string", "pattern": ID_PATTERN, **options.pop("metadata", {})}
         super().__init__(metadata=described, **options)
 
     def _serialize(self, value: int | None, attr: str | None, obj: Any, **_: Any) -> str | None:
@@ -41,6 +43,16 @@ class Id(fields.Field[int]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> int:
         if not isinstance(value, str) or not _ID.fullmatch(value) or int(value) > LARGEST_ID:
             raise ValidationError("An id is a text of digits, as in answers.")
+        return int(value)
+
+
+class IdInPath(BaseConverter):
+    """An id in an address, `<id:policy_id>`. What is no id is nothing that is there, whatever the method: the pattern says so, not a check afterwards."""
+
+    regex = "(?:[0-9]{1,18}|[1-8][0-9]{18})"  # beyond all that are made until the year 2092, and within 63 bits
+
+    def to_python(self, value: str) -> int:
+        """The number."""
         return int(value)
 
 

@@ -84,7 +84,7 @@ def resource(runtime: Runtime) -> Resource:
         token = _token(tx, made.id)
         return {**_data(token), "secret": made.secret}, 201, {"Location": url_for("api_tokens.show_token", token_id=made.id)}
 
-    @api.get("/tokens/<int(max=9223372036854775807):token_id>")
+    @api.get("/tokens/<id:token_id>")
     @needs("tokens.read")
     @api.versioned
     @api.gives(TokenSchema)
@@ -93,7 +93,7 @@ def resource(runtime: Runtime) -> Resource:
         with runtime.database.reading(caller().tenant) as tx:
             return _token(tx, token_id)
 
-    @api.delete("/tokens/<int(max=9223372036854775807):token_id>")
+    @api.delete("/tokens/<id:token_id>")
     @needs("tokens.write")
     @api.versioned
     @api.gives(None, 204)
