@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 from sqlalchemy.exc import OperationalError
 
 from connectors.http import Http
@@ -29,7 +30,8 @@ from sla_plugin.store.duties import Duty
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import the_tenant
 from sla_plugin.web import health, metrics, schemas
-from sla_plugin.web.admin.registration import register_pages
+from sla_plugin.web.admin.registration import problem_page, register_pages
+from sla_plugin.web.api.registration import register_api
 from sla_plugin.web.door import WebhookDoor
 from sla_plugin.web.tally import Tally
 
@@ -104,6 +106,13 @@ class Runtime:
         self.database.reset_after_fork()
 
 
+class _Json(DefaultJSONProvider):
+    """JSON in the order in which it is said, in letters as they are."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+
 def build(settings: Settings, connectors: Sequence[Connector] = CONNECTORS, queue: JobQueue | None = None, mailer: Mailer | None = None) -> Runtime:
     """A runtime for `settings`. Raises ConfigurationError when a part cannot work."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,15 +136,16 @@ def build(settings: Settings, connectors: Sequence[Connector] = CONNECTORS, queu
 
 
 def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
-    """The web application: the webhook door, health, the pages."""
+    """The web application: the webhook door, health, the pages, the API."""
     runtime = runtime or build(settings)
     app = Flask("sla_plugin")
-    app.config.update(MAX_CONTENT_LENGTH=None, JSON_SORT_KEYS=False)
+    app.json = _Json(app)
     app.register_blueprint(schemas.blueprint(runtime.outside))
     app.register_blueprint(health.blueprint(runtime.database))
     tally = Tally(settings.data_dir / "tally")
     app.register_blueprint(metrics.blueprint(runtime, tally))
     register_pages(app, runtime)
+    register_api(app, runtime, otherwise=problem_page)
     # webhooks never reach Flask: the door answers them with the same limits and logs, at a fraction of the cost
     app.wsgi_app = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock, tally)  # type: ignore[method-assign]
     app.extensions["sla_plugin"] = runtime

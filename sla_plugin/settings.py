@@ -174,6 +174,14 @@ SETTINGS = (
     ),
     Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of each process of the web server."),
     Setting("SLA_WEB_PROCESSES", "web_processes", "2", _whole(1, 64), "Processes of the web server under gunicorn; `up` and SQLite have one."),
+    Setting("SLA_API_TOKEN_RATE", "api_token_rate", "600", _whole(1, 1_000_000), "Requests a minute that one token may make of the API."),
+    Setting(
+        "SLA_API_ADDRESS_RATE",
+        "api_address_rate",
+        "1200",
+        _whole(1, 1_000_000),
+        "Requests a minute that the API takes from one network address, any token or none.",
+    ),
     Setting("SLA_OUTBOX_THREADS", "outbox_threads", "4", _whole(1, 32), "Calls to helpdesks under way at the same time."),
     Setting("SLA_BATCH_SIZE", "batch_size", "200", _whole(1, 500), "Deliveries applied in one transaction, at most."),
     Setting("SLA_SETTLE_DAYS", "settle_days", "4", _whole(0, 60), "Days after which a resolved ticket that nobody reopened is final."),
@@ -205,6 +213,8 @@ class Settings:
     metrics_networks: tuple[IPv4Network | IPv6Network, ...]
     web_threads: int
     web_processes: int
+    api_token_rate: int
+    api_address_rate: int
     outbox_threads: int
     batch_size: int
     settle_days: int

@@ -24,6 +24,7 @@ from sla_plugin.store.db import Database
 from sla_plugin.store.deliveries import next_tenant
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.erasures import next_erasure
+from sla_plugin.store.idempotency import REMEMBERED, forget_answers
 from sla_plugin.store.mails import next_mail_at, next_reset_request
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
@@ -198,7 +199,8 @@ class Timekeeper:
             try:
                 if owner is None:
                     with self.database.transaction(Duty.RETENTION) as tx:
-                        more = forget_failures(tx, now - MEMORY, share.rows) == share.rows
+                        gone = max(forget_failures(tx, now - MEMORY, share.rows), forget_answers(tx, now - REMEMBERED, share.rows))
+                        more = gone == share.rows
                 else:
                     with self.database.transaction(owner) as tx:
                         more = keep_retention(tx, owner, now, self._raw_days, self.outside, share)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import String, cast, select
+from sqlalchemy import Select, String, cast, select
 
 from sla_plugin.reports.export_rows import instant_text
 from sla_plugin.reports.queries import PAGE, Page
@@ -84,16 +84,20 @@ def _in_order(tx: Transaction, tenant: int) -> Iterator[AuditEntry]:
         tx.expunge_all()
 
 
-def search_audit(tx: Transaction, tenant: int, search: Search, after: int | None = None, limit: int = PAGE) -> Page:
-    """Entries that fit, the latest first; `after`: the number below which to go on."""
-    query = select(AuditEntry).where(AuditEntry.tenant_id == tenant)
+def fitting(query: Select[Any], tenant: int, search: Search) -> Select[Any]:
+    """A query of entries, narrowed to those that fit."""
+    query = query.where(AuditEntry.tenant_id == tenant)
     for column, text in ((AuditEntry.actor, search.actor), (AuditEntry.what, search.what), (cast(AuditEntry.changes, String), search.thing)):
         if text:
             query = query.where(column.icontains(text, autoescape=True))
     if search.since is not None:
         query = query.where(AuditEntry.at >= search.since)
-    if search.until is not None:
-        query = query.where(AuditEntry.at < search.until)
+    return query.where(AuditEntry.at < search.until) if search.until is not None else query
+
+
+def search_audit(tx: Transaction, tenant: int, search: Search, after: int | None = None, limit: int = PAGE) -> Page:
+    """Entries that fit, the latest first; `after`: the number below which to go on."""
+    query = fitting(select(AuditEntry), tenant, search)
     if after is not None:
         query = query.where(AuditEntry.number < after)
     rows = tx.scalars(query.order_by(AuditEntry.number.desc()).limit(limit + 1)).all()

@@ -40,7 +40,8 @@ def who_asked(tx: Transaction, request: ResetRequest, outside: Outside) -> Seque
 def answer(tx: Transaction, person: Person, now: int, outside: Outside) -> bool:
     """Mail a person a link; False where their tenant sends no mail, or one has just been sent (or is on its way): a stranger who asks again and again
     neither floods them nor voids the link that they have."""
-    if not lock_person(tx, person.tenant_id, person.id) or mail_check(tx, person.tenant_id) is None:
+    locked = lock_person(tx, person.tenant_id, person.id)
+    if locked is None or locked.disabled_at is not None or mail_check(tx, person.tenant_id) is None:
         return False
     last = last_mail(tx, person.tenant_id, person.id, LINKS)
     if last is not None and last.state in ("pending", "sent") and now - last.created_at < APART:

@@ -61,10 +61,10 @@ def get_person(tx: Transaction, tenant: int, person: int) -> Person | None:
     return tx.get(Person, (tenant, person))
 
 
-def lock_person(tx: Transaction, tenant: int, person: int) -> bool:
-    """Whoever does something to a person that must not be done twice at once locks them first; False if they may not sign in (any more)."""
-    query = select(Person.id).where(Person.tenant_id == tenant, Person.id == person, Person.disabled_at.is_(None))
-    return tx.scalar(query.with_for_update() if tx.is_postgres else query) is not None
+def lock_person(tx: Transaction, tenant: int, person: int) -> Person | None:
+    """One person, whom nobody else changes until the transaction ends."""
+    query = select(Person).where(Person.tenant_id == tenant, Person.id == person)
+    return tx.scalar(query.with_for_update() if tx.is_postgres else query)
 
 
 def set_password(tx: Transaction, tenant: int, person: int, password_hash: str, *, one_time: bool) -> None:

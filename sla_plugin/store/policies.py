@@ -164,3 +164,9 @@ def delete_policy(tx: Transaction, tenant: int, policy: int) -> None:
     """Remove a policy with its versions; who calls this has made sure that no ticket was ever under it."""
     tx.execute(delete(PolicyVersion).where(PolicyVersion.tenant_id == tenant, PolicyVersion.policy_id == policy))
     tx.execute(delete(Policy).where(Policy.tenant_id == tenant, Policy.id == policy))
+
+
+def remove_calendar(tx: Transaction, tenant: int, calendar: int) -> None:
+    """Remove a calendar with all its versions."""
+    tx.execute(delete(CalendarVersion).where(CalendarVersion.tenant_id == tenant, CalendarVersion.calendar_id == calendar))
+    tx.execute(delete(Calendar).where(Calendar.tenant_id == tenant, Calendar.id == calendar))

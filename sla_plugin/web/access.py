@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from flask import Flask, abort, current_app, request
 
 from sla_plugin.language import gettext
-from sla_plugin.permissions import PERMISSIONS, Actor
+from sla_plugin.permissions import PERMISSIONS, Actor, allowed
 
 View = TypeVar("View", bound=Callable[..., Any])
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -20,6 +20,9 @@ PUBLIC: Mapping[str, str] = {
     "health.readyz": "says only whether the database answers",
     "metrics.metrics": "has its own guard: a token, or a network",
     "schemas.schema": "published formats",
+    "api_reference.openapi": "says what the API offers, nothing of anybody",
+    "api_reference.docs": "the same, to read",
+    "api_reference.problem": "leads to the reference",
     "signing_in.login": "here one proves who one is",
     "signing_in.welcome": "the one-time link is what one proves oneself with",
     "signing_in.forgot": "who forgot a password cannot sign in; the answer tells nothing",
@@ -58,8 +61,10 @@ def demand(actor: Actor, permission: str | None) -> None:
         return
     if permission is None or not actor.knows(permission):
         abort(404)
-    role, act = gettext(actor.role), gettext(PERMISSIONS[permission].help)
-    abort(403, gettext("Your role (%(role)s) may not do this: %(act)s.", role=role, act=act))
+    act = gettext(PERMISSIONS[permission].help)
+    if permission in allowed(actor.role):
+        abort(403, gettext("What this token's scopes leave of your role may not do this: %(act)s.", act=act))
+    abort(403, gettext("Your role (%(role)s) may not do this: %(act)s.", role=gettext(actor.role), act=act))
 
 
 def demand_declared() -> None:

@@ -1,4 +1,4 @@
-"""Who is there: Flask's signed cookie names a session, whose row says whether it still holds; a program's request bears a token."""
+"""Who is there: Flask's signed cookie names a session, whose row says whether it still holds. Programs bear tokens (bearers.py)."""
 
 import secrets
 from collections.abc import MutableMapping, Sequence
@@ -13,9 +13,8 @@ from sla_plugin.services.passwords import hash_password, password_fits
 from sla_plugin.services.people import SHORTEST
 from sla_plugin.services.sign_in import account_of, note_try, waits_until, who_fits
 from sla_plugin.services.sign_in_with_provider import passwords_open
-from sla_plugin.services.tokens import bear
 from sla_plugin.store.audit import append_audit
-from sla_plugin.store.credentials import add_session, end_sessions, note_seen, note_token, open_session
+from sla_plugin.store.credentials import add_session, end_sessions, note_seen, open_session
 from sla_plugin.store.db import Database
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.people import Person, get_person, people_named, set_password
@@ -100,19 +99,6 @@ def signed_in(database: Database, cookie: MutableMapping[str, Any], now: int) ->
 def actor_of(person: Person) -> Actor:
     """The person as an actor with all that their role may do."""
     return Actor(person.tenant_id, person.id, f"{person.name} <{person.email}>", person.role, allowed(person.role))
-
-
-def bearer(database: Database, authorization: str | None, now: int) -> Actor | None:
-    """The actor of a request's `Authorization: Bearer sla_...`; None without one, or with one that is not valid (any more)."""
-    kind, _, secret = (authorization or "").partition(" ")
-    if kind.lower() != "bearer" or not secret.strip():
-        return None
-    with database.reading(Duty.SIGN_IN) as tx:
-        borne = bear(tx, secret.strip(), now)
-    if borne is not None and borne.unnoted:
-        with database.transaction(borne.actor.tenant) as tx:
-            note_token(tx, borne.actor.tenant, borne.token, used_at=now)
-    return borne.actor if borne is not None else None
 
 
 def password_problem(password: str, again: str, person: Person) -> str | None:

@@ -1,16 +1,21 @@
-"""Clients for page tests."""
+"""Clients for tests of pages and of the API."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from sla_plugin.app import create_app
+from sla_plugin.permissions import allowed
+from sla_plugin.services.tokens import make_token
 from sla_plugin.settings import Settings
-from tests.web.world import PASSWORD, World, empty_world, full_world
+from sla_plugin.store.people import list_people
+from tests.web.world import NOW, PASSWORD, World, empty_world, full_world
 
 
 def page_settings(url: str, folder: Path) -> Settings:
@@ -61,6 +66,48 @@ class Browser:
         answer = self.client.post(path, data={"csrf_token": self.token, **form}, follow_redirects=True)
         assert answer.status_code == status, (path, answer.status_code, answer.text[:2000])
         return answer.text
+
+
+class Program:
+    """A program that uses the API with a token."""
+
+    def __init__(self, client: FlaskClient, token: str) -> None:
+        self.client = client
+        self.token = token
+
+    def open(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> TestResponse:
+        """What a request is answered; paths are below /api/v1 unless they say so."""
+        address = path if path.startswith("/api") else f"/api/v1{path}"
+        return self.client.open(address, method=method, json=body, headers={"Authorization": f"Bearer {self.token}", **(headers or {})})
+
+    def get(self, path: str, status: int = 200) -> Any:
+        """The body of what is read."""
+        return self._body(self.open("GET", path), status)
+
+    def post(self, path: str, body: Any = None, status: int = 201, **headers: str) -> Any:
+        """The body of the answer to a POST; headers are named with underscores."""
+        return self._body(self.open("POST", path, {} if body is None else body, _named(headers)), status)
+
+    def change(self, method: str, path: str, body: Any = None, status: int = 200, match: str | None = None) -> Any:
+        """The body of the answer to a PUT, PATCH or DELETE of the state that is there now, or that `match` names."""
+        tag = match if match is not None else self.open("GET", path).headers["ETag"]
+        return self._body(self.open(method, path, body, {"If-Match": tag}), status)
+
+    def _body(self, answer: TestResponse, status: int) -> Any:
+        assert answer.status_code == status, (answer.request.path, answer.status_code, answer.text[:2000])
+        return answer.json if answer.data else None
+
+
+def _named(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def program_of(world: World, role: str = "admin", scopes: Collection[str] | None = None, app: Flask | None = None) -> Program:
+    """A program with a token of the world's person in a role, with all that they may do unless `scopes` say less."""
+    with world.runtime.database.transaction(world.tenant) as tx:
+        person = next(person for person in list_people(tx, world.tenant) if person.role == role)
+        made = make_token(tx, person, "program", allowed(role) if scopes is None else scopes, None, NOW, "test")
+    return Program((app or app_of(world)).test_client(), made.secret)
 
 
 def browser_of(world: World, email: str | None = "kim@example.com") -> Browser:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask
 from werkzeug.routing import Rule
@@ -22,7 +23,15 @@ TABLE_OF = {
     "person_id": "person",
     "token_id": "token",
 }
-WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css", "template": "gold", "section": "tenant"}
+WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css", "section": "tenant", "template": "gold"}
+# endpoint of the API -> a body that it takes, so that what is refused is the id and not the body; each that takes an id and a body must be named here
+BODIES: Mapping[str, Mapping[str, Any]] = {
+    "api_people.change_a_person": {"role": "agent"},
+    "api_policies.replace_policy": {"name": "Gold", "targets": {"resolution": "1h"}},
+    "api_policies.change_policy": {"position": 3},
+    "api_calendars.replace_calendar": {"name": "Berlin office", "time_zone": "UTC", "hours": "24x7"},
+    "api_calendars.change_calendar": {"time_zone": "UTC"},
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,11 @@ class Route:
     method: str
     path: str
     argued: bool
+
+    @property
+    def is_api(self) -> bool:
+        """Whether programs use it, with a token, and not browsers."""
+        return self.endpoint.startswith("api_")
 
 
 def private_rules(app: Flask) -> Iterator[tuple[Rule, str]]:

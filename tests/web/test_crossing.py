@@ -12,8 +12,8 @@ from sla_plugin.store.duties import Duty
 from sla_plugin.store.isolation import guarded_tables, owner_column
 from sla_plugin.store.schema import METADATA
 from sla_plugin.web.access import needed
-from tests.web.conftest import app_of, browser_of, page_settings
-from tests.web.routes import PEOPLE, TABLE_OF, first_id, routes
+from tests.web.conftest import app_of, browser_of, page_settings, program_of
+from tests.web.routes import BODIES, PEOPLE, TABLE_OF, first_id, routes
 from tests.web.world import World, full_world
 
 
@@ -41,15 +41,18 @@ def digests(world: World) -> dict[str, str]:
 def test_ids_of_another_tenant_lead_nowhere(neighbours: tuple[World, World], role: str) -> None:
     ours, theirs = neighbours
     app = app_of(ours)
-    browser = browser_of(ours, PEOPLE[role])
+    browser, program = browser_of(ours, PEOPLE[role]), program_of(ours, role, app=app)
     form = {argument: str(first_id(theirs, table)) for argument, table in TABLE_OF.items()}
     form |= {"connection": form["connection_id"], "person": form.get("person_id", ""), "external": "4812", "reason": "theirs", "note": "theirs"}
     before, wrong, walked = digests(theirs), [], 0
     for route in routes(app, theirs):
         need = needed(app, route.endpoint, route.method) or ""
-        browser.get("/me")
-        sent = {"csrf_token": browser.token, **form} if route.method != "GET" else None
-        answer = browser.client.open(route.path, method=route.method, data=sent, query_string={} if sent else form)
+        if route.is_api:
+            answer = program.open(route.method, route.path, BODIES.get(route.endpoint, {}) if route.method != "GET" else None, {"If-Match": "*"})
+        else:
+            browser.get("/me")
+            sent = {"csrf_token": browser.token, **form} if route.method != "GET" else None
+            answer = browser.client.open(route.path, method=route.method, data=sent, query_string={} if sent else form)
         if route.argued:
             walked += 1
             expected = (404,) if need in allowed(role) else (403, 404)
@@ -68,9 +71,9 @@ def test_ids_of_another_tenant_lead_nowhere(neighbours: tuple[World, World], rol
 def test_lists_show_nothing_of_another_tenant(neighbours: tuple[World, World]) -> None:
     ours, theirs = neighbours
     app = app_of(ours)
-    browser = browser_of(ours, PEOPLE["admin"])
+    browser, program = browser_of(ours, PEOPLE["admin"]), program_of(ours, "admin", app=app)
     marks = [str(row["id"]) for table in set(TABLE_OF.values()) for row in theirs.rows(table)] + ["nordwind.example"]
     for route in routes(app, ours):
         if route.method == "GET" and not route.argued and (needed(app, route.endpoint, "GET") or "") in allowed("admin"):
-            page = browser.get(route.path)
+            page = program.open("GET", route.path).text if route.is_api else browser.get(route.path)
             assert [mark for mark in marks if mark in page] == [], route.path

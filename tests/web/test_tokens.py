@@ -5,11 +5,11 @@ import re
 import pytest
 
 from sla_plugin.errors import InvalidDefinition
-from sla_plugin.permissions import allowed
+from sla_plugin.permissions import Actor, allowed
 from sla_plugin.services.people import LINK, change_role, disable
 from sla_plugin.services.tokens import DAY, make_token, revoke_token
 from sla_plugin.store.people import change_person, find_person
-from sla_plugin.web.sessions import bearer
+from sla_plugin.web.bearers import Refusal, actor_of_bearer
 from tests.web.conftest import browser_of
 from tests.web.routes import PEOPLE
 from tests.web.world import NOW, PASSWORD, World
@@ -23,14 +23,19 @@ def made(world: World, scopes: list[str], days: int | None = 30, email: str = "k
     return token.id, token.secret
 
 
+def bearer(world: World, token: str, now: int = NOW) -> Actor | None:
+    found = actor_of_bearer(world.runtime, token, now)
+    return None if isinstance(found, Refusal) else found
+
+
 def test_a_token_acts_for_its_person_within_its_scopes(small_world: World) -> None:
     _, secret = made(small_world, ["tickets.read", "alerts.read"])
-    actor = bearer(small_world.runtime.database, f"Bearer {secret}", NOW + 1)
+    actor = bearer(small_world, secret, NOW + 1)
     assert actor is not None
     assert (actor.tenant, actor.role, actor.permissions) == (small_world.tenant, "admin", {"tickets.read", "alerts.read"})
     assert actor.name == "Kim Lee <kim@example.com> by token report"
     assert small_world.rows("token")[0]["used_at"] == NOW + 1
-    bearer(small_world.runtime.database, f"bearer {secret}", NOW + 2)
+    bearer(small_world, secret, NOW + 2)
     assert small_world.rows("token")[0]["used_at"] == NOW + 1, "noted coarsely"
 
 
@@ -39,9 +44,7 @@ def test_what_is_kept_of_a_token_does_not_let_in(small_world: World) -> None:
     (row,) = small_world.rows("token")
     assert secret not in str(row)
     for wrong in (row["digest"], f"sla_{row['prefix']}_", f"{secret}x", secret[:-1], "", f"sla_{row['prefix']}_{row['digest']}", f"x{secret}"):
-        assert bearer(small_world.runtime.database, f"Bearer {wrong}", NOW) is None
-    assert bearer(small_world.runtime.database, secret, NOW) is None
-    assert bearer(small_world.runtime.database, None, NOW) is None
+        assert bearer(small_world, wrong) is None
 
 
 @pytest.mark.parametrize("how", ["expired", "revoked", "disabled"])
@@ -57,9 +60,9 @@ def test_a_token_ends(small_world: World, how: str) -> None:
         elif how == "disabled":
             change_person(tx, small_world.tenant, person.id, disabled_at=NOW)
     if how == "expired":
-        assert bearer(database, f"Bearer {secret}", NOW + 30 * DAY - 1) is not None
+        assert bearer(small_world, secret, NOW + 30 * DAY - 1) is not None
         now = NOW + 30 * DAY
-    assert bearer(database, f"Bearer {secret}", now) is None
+    assert bearer(small_world, secret, now) is None
 
 
 def test_scopes_never_reach_beyond_the_role_as_it_is_now(small_world: World) -> None:
@@ -68,7 +71,7 @@ def test_scopes_never_reach_beyond_the_role_as_it_is_now(small_world: World) -> 
         person = find_person(tx, small_world.tenant, "kim@example.com")
         assert person is not None
         change_person(tx, small_world.tenant, person.id, role="agent")
-    actor = bearer(small_world.runtime.database, f"Bearer {secret}", NOW)
+    actor = bearer(small_world, secret, NOW)
     assert actor is not None
     assert actor.permissions == {"tickets.read"} <= allowed("agent")
 
@@ -82,11 +85,11 @@ def test_a_token_is_shown_once_and_revoked_on_the_page(small_world: World) -> No
     secret = re.search(r"sla_[0-9a-f]{8}_[\w-]{43}", text)
     assert secret
     assert secret[0] not in browser.get("/tokens")
-    assert bearer(small_world.runtime.database, f"Bearer {secret[0]}", NOW) is not None
+    assert bearer(small_world, secret[0]) is not None
     path = re.search(r'action="(/tokens/\d+/revoke)"', browser.get("/tokens"))
     assert path
     browser.post(path[1])
-    assert bearer(small_world.runtime.database, f"Bearer {secret[0]}", NOW) is None
+    assert bearer(small_world, secret[0]) is None
 
 
 # --- sessions --------------------------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(gettext, one_or_many, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.register_error_handler(HTTPException, _problem_page)
+    app.register_error_handler(HTTPException, problem_page)
 
 
 def _keep_for_ever(response: Response) -> Response:
@@ -181,7 +181,7 @@ def _keep_for_ever(response: Response) -> Response:
 
 def _who_looks() -> tuple[Actor, int] | None:
     """The person of a page, or the actor of an API request, where one is there."""
-    found = g.get("viewer")
+    found = g.get("viewer") or g.get("caller")
     return (found.actor, found.now) if found is not None else None
 
 
@@ -194,7 +194,7 @@ def menu() -> list[tuple[str, list[tuple[str, str]]]]:
     return [(group, pages) for group, pages in shown if pages]
 
 
-def _problem_page(problem: HTTPException) -> Any:
+def problem_page(problem: HTTPException) -> Any:
     """An error as a page for people, as it is for everybody else."""
     if request.path.startswith(("/webhooks/", "/healthz", "/readyz", "/static/")) or problem.response is not None:
         return problem
