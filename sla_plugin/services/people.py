@@ -13,7 +13,7 @@ from sla_plugin.services.queue_mail import LINKS, queue_link
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.credentials import OneTimeLink, add_link, end_sessions, find_link, use_link
 from sla_plugin.store.db import Transaction
-from sla_plugin.store.mails import cancel_mails
+from sla_plugin.store.mails import cancel_mails, last_mail
 from sla_plugin.store.people import Person, add_person, change_person, find_person, get_person, lock_admins, set_password
 
 LINK = 3 * 86_400_000_000  # microseconds a one-time link is valid
@@ -62,7 +62,9 @@ def make_link(tx: Transaction, tenant: int, person: int, now: int) -> str:
 
 def reset(tx: Transaction, tenant: int, person: Person, now: int, actor: str, outside: Outside | None = None) -> str:
     """The secret of a link by which a person sets a new password. What they have stays valid until then. `outside` and "" as for `invite`."""
-    secret, mailed = _link(tx, tenant, person.id, "reset", now, outside)
+    before = last_mail(tx, tenant, person.id, LINKS)
+    again = person.one_time and before is not None and before.kind == "invitation"  # who never came in is invited again
+    secret, mailed = _link(tx, tenant, person.id, "invitation" if again else "reset", now, outside)
     append_audit(tx, tenant, now, actor, "password reset link made", {"person": person.email, "mailed": mailed})
     return "" if mailed else secret
 

@@ -246,6 +246,7 @@ def test_a_failed_invitation_is_seen_and_sent_again(world: World, post: Post) ->
     assert "mail not sent" not in browser.get("/people")
     assert "could not be sent" not in browser.get("/health-page")
     assert link_of(post.letters[0]) != link_of(post.letters[1])
+    assert {letter.subject for letter in post.letters} == {"You are invited to Acme Support"}, "who never came in is invited again"
     browser_of(world, None).get(link_of(post.letters[0]), 404)
     browser_of(world, None).get(link_of(post.letters[1]))
 
