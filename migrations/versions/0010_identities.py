@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_identity")),
-        sa.UniqueConstraint("tenant_id", "issuer", "subject", name=op.f("uq_identity_tenant_id")),
+        sa.UniqueConstraint("tenant_id", "issuer", "subject", name=op.f("uq_identity_tenant_id_issuer_subject")),
         sa.UniqueConstraint("tenant_id", "person_id", "issuer", name="uq_identity_person"),
     )
     op.create_table(
@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("audience", sa.String(length=255), nullable=False),
         sa.Column("tenant_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_bearer_issuer")),
-        sa.UniqueConstraint("issuer", "audience", name=op.f("uq_bearer_issuer_issuer")),
+        sa.UniqueConstraint("issuer", "audience", name=op.f("uq_bearer_issuer_issuer_audience")),
     )
     with op.batch_alter_table("session") as session:
         session.add_column(sa.Column("how", sa.String(length=10), nullable=False, server_default="password"))
