@@ -143,7 +143,7 @@ def _offered(runtime: Runtime, tenant: int | None) -> tuple[int | None, Provider
     """The tenant whose sign-in service has a button on the login page, and that service."""
     with runtime.database.reading(Duty.SIGN_IN) as tx:
         used = request.cookies.get("sla_tenant", "")
-        of = tenant or only_tenant(tx) or (int(used) if used.isascii() and used.isdigit() and len(used) < 19 else None)
+        of = tenant or only_tenant(tx) or (int(used) if used.isascii() and used.isdigit() and len(used) < 20 and int(used) < 1 << 63 else None)
         return of, provider_in_use(tx, of) if of is not None else None
 
 
