@@ -185,7 +185,7 @@ SETTINGS = (
     Setting("SLA_OUTBOX_THREADS", "outbox_threads", "4", _whole(1, 32), "Calls to helpdesks under way at the same time."),
     Setting("SLA_BATCH_SIZE", "batch_size", "200", _whole(1, 500), "Deliveries applied in one transaction, at most."),
     Setting("SLA_SETTLE_DAYS", "settle_days", "4", _whole(0, 60), "Days after which a resolved ticket that nobody reopened is final."),
-    Setting("SLA_RAW_DAYS", "raw_days", "30", _whole(1, 3650), "Days for which raw webhook bodies are kept."),
+    Setting("SLA_RAW_DAYS", "raw_days", "30", _whole(1, 3650), "Days for which raw webhook bodies are kept, at most; a tenant may say less."),
 )
 NAMES = {row.name for row in SETTINGS}
 

@@ -12,7 +12,9 @@ TEXT = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
 FILES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["connect", "connections", "policy", "export", "explain", "replay", "retry", "import-log", "admin", "migrate", "settings"])
+@pytest.mark.parametrize(
+    "name", ["connect", "connections", "policy", "export", "explain", "replay", "retry", "import-log", "admin", "migrate", "settings", "person", "keys"]
+)
 def test_the_command_is_documented(name: str) -> None:
     assert name in main.commands
     assert re.search(rf"`(sla-plugin )?{name}\b", TEXT)
