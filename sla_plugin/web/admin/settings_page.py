@@ -6,7 +6,7 @@ from flask import Blueprint, abort, flash, redirect, request, url_for
 from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response
 
-from sla_plugin.language import gettext
+from sla_plugin.language import gettext, marked
 from sla_plugin.services.set_strict_mode import set_strict_mode
 from sla_plugin.services.tenant_settings import SECTIONS, TENANT_SETTINGS, change_settings, check_settings, typed_settings
 from sla_plugin.store.tenants import is_strict
@@ -39,7 +39,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
                 with runtime.database.transaction(viewer().tenant) as tx:
                     changed = change_settings(tx, viewer().tenant, typed, viewer().now, viewer().actor.name, runtime.outside.sealer)
             except IntegrityError:
-                errors = {"name": "Another tenant is called so."}
+                errors = {"name": marked("Another tenant is called so.")}
         if errors:
             return refuse("settings.html", {name: gettext(said) for name, said in errors.items()}, **_context(runtime, typed))
         flash(gettext("Saved.") if changed else gettext("Nothing was different."))
