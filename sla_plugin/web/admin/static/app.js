@@ -37,9 +37,10 @@
     const all = rows(), next = all[Math.min(Math.max(here() + by, 0), all.length - 1)];
     if (next) linkOf(next)?.focus();
   };
+  const ACTS = { a: 'form[action$="/acknowledge"] button', r: 'form[action$="/replay"] button', n: ".head .btn-primary", "?": ".topbar .help-link" };
   const act = (key) => {
     const row = rows()[here()];
-    const target = row?.querySelector(`[data-key="${key}"]`) ?? [...document.querySelectorAll(`[data-key="${key}"]`)].find((one) => !one.closest(".rows, .alert-row"));
+    const target = row?.querySelector(ACTS[key]) ?? [...document.querySelectorAll(ACTS[key])].find((one) => !one.closest(".rows, .alert-row"));
     target?.click();
     return Boolean(target);
   };
@@ -54,7 +55,7 @@
     else if (press.key === "/") { const field = document.getElementById("search"); if (field) { press.preventDefault(); field.focus(); field.select(); } }
     else if (press.key === "j") step(1);
     else if (press.key === "k") step(-1);
-    else if ("anr?".includes(press.key) && act(press.key)) press.preventDefault();
+    else if (press.key in ACTS && act(press.key)) press.preventDefault();
   });
 
   // --- fragments -----------------------------------------------------------------------------------------------------
