@@ -46,7 +46,7 @@
   };
   if (document.documentElement.dataset.keys !== "off") document.addEventListener("keydown", (press) => {
     if (press.ctrlKey || press.metaKey || press.altKey || press.target.closest("input, textarea, select, [contenteditable]")) return;
-    const follows = press.timeStamp - going < 1500;
+    const follows = going > 0 && press.timeStamp - going < 1500;
     going = 0;
     if (follows) {
       const link = document.querySelector(`[data-go="${CSS.escape(press.key)}"]`);
