@@ -1,6 +1,7 @@
 """The texts of the product and their catalogues: `make translations` brings the catalogues up to date, a test demands that they are.
 
-A catalogue is `sla_plugin/translations/<language>.po`: its head (comments with the glossary, then the header) is kept as it is, messages stand sorted, without places.
+A catalogue is `sla_plugin/translations/<language>.po`: its head (comments with the glossary, then the header) is kept as it is; messages stand sorted,
+without places.
 """
 
 import io

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import ProgrammingError
 
+from sla_plugin.language import gettext
 from sla_plugin.store.db import APP_ROLE, DUTY_ROLE, Base
 
 ROLES = (APP_ROLE, DUTY_ROLE)
@@ -125,13 +126,19 @@ def _is_role(connection: Connection, role: str) -> bool:
 def isolation(engine: Engine) -> Isolation:
     """How tenants are kept apart in this database."""
     if engine.dialect.name != "postgresql":
-        return Isolation(False, "SQLite has no row-level security: tenants are kept apart by the code alone")
+        return Isolation(False, gettext("SQLite has no row-level security: tenants are kept apart by the code alone"))
     with engine.connect() as connection:
         missing = sorted(set(guarded_tables()) - _guarded(connection))
         acting, login = connection.exec_driver_sql("SELECT current_user, session_user").one()
     if acting != APP_ROLE:
         make = "; ".join(f"CREATE ROLE {role} NOLOGIN; GRANT {role} TO {login}" for role in ROLES)
-        return Isolation(False, f"the login {login} cannot act as {' and '.join(ROLES)}: let an administrator run `{make}`, then `sla-plugin migrate`")
+        said = gettext(
+            "the login %(login)s cannot act as %(roles)s: let an administrator run `%(make)s`, then `sla-plugin migrate`",
+            login=login,
+            roles=", ".join(ROLES),
+            make=make,
+        )
+        return Isolation(False, said)
     if missing:
-        return Isolation(False, f"no policies on {', '.join(missing)}: run `sla-plugin migrate`")
-    return Isolation(True, f"row-level security, as {APP_ROLE}, which owns nothing")
+        return Isolation(False, gettext("no policies on %(tables)s: run `sla-plugin migrate`", tables=", ".join(missing)))
+    return Isolation(True, gettext("row-level security, as %(role)s, which owns nothing", role=APP_ROLE))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from tests.conftest import chromium
@@ -47,6 +47,8 @@ PAGES = (
     "/health-page",
     "/me",
     "/forgot",
+    "/help",
+    "/search?q=acme",
 )
 DETAILS = {"/tickets?state=all": r"/tickets/\d+", "/policies": r"/policies/\d+", "/calendars": r"/calendars/\d+", "/connections": r"/connections/\d+", "/deliveries": r"/deliveries/\d+", "/people": r"/people/\d+"}  # fmt: skip  # noqa: E501
 
@@ -121,6 +123,50 @@ def test_every_page_shows_itself(browser: Browser, address: str, width: int, sch
                 assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), f"{path} scrolls sideways at {width}"
                 assert page.evaluate("document.documentElement.dataset.bsTheme") == scheme
         assert complaints == []
+
+
+def test_a_german_browser_gets_german_pages(browser: Browser, address: str) -> None:
+    with browser.new_context(locale="de-DE", timezone_id="Europe/Berlin") as context:
+        page = context.new_page()
+        page.goto(f"{address}/login")
+        page.get_by_label("E-Mail").fill("kim@example.com")
+        page.get_by_label("Passwort").fill(PASSWORD)
+        page.get_by_role("button", name="Anmelden").click()
+        page.wait_for_url("**/sla")
+        assert page.locator("html").get_attribute("lang") == "de"
+        assert page.locator(".figure").inner_text() == "100,0\u00a0%"
+        assert page.locator(".zone time").get_attribute("title") == "Mi 4. Nov. 2026, 14:32:07 CET · 13:32:07 UTC"
+        left = page.locator("[data-left]").first
+        left.evaluate("(text) => { text.dataset.left = 61; text.textContent = ''; }")
+        expect(left).to_have_text(re.compile("^noch "))  # the browser counts on in the same words
+
+
+def test_keys_move_about_and_stay_out_of_fields(browser: Browser, address: str) -> None:
+    with browser.new_context() as context:
+        page = signed_in(context, address)
+        page.keyboard.press("g")
+        page.keyboard.press("t")
+        page.wait_for_url("**/tickets")
+        page.keyboard.press("j")
+        assert page.evaluate("document.activeElement.textContent").startswith("#4812")
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        assert page.evaluate("document.activeElement.textContent").startswith("#4812")
+        page.keyboard.press("/")
+        page.keyboard.type("?gajk 4812")
+        assert page.locator("#search").input_value() == "?gajk 4812"
+        page.locator("#search").fill("4812")
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"/tickets/\d+"))
+        page.goto(f"{address}/me")
+        page.get_by_label("Keys").uncheck()
+        page.get_by_role("button", name="Save").click()
+        page.locator("h1").click()
+        page.keyboard.press("?")
+        page.keyboard.press("g")
+        page.keyboard.press("a")
+        page.wait_for_timeout(200)
+        assert page.url.endswith("/me")
 
 
 def test_the_zone_of_the_browser_is_used(browser: Browser, address: str) -> None:

@@ -26,7 +26,7 @@ def ticket_path(browser: Browser, number: str) -> str:
 
 def test_overview_says_what_breaks_next(world: World) -> None:
     text = browser_of(world).get("/sla")
-    assert "1 clock is breached, 2 more are close." in text
+    assert "1 clock is breached. 2 more are close." in text
     assert text.index("#4812") < text.index("#4820") < text.index("#4821") < text.index("#4822")
     assert "4 of 4 finished clocks" in text
     assert "1 unreadable: kept, replay them after a fix" in text

@@ -1,11 +1,24 @@
-"""Every text that a person sees goes through the catalogues, in every template: a new page is held to it by being there."""
+"""Every text that a person sees goes through the catalogues, and the catalogues have it: a new page is held to both by being there."""
 
+import ast
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+from babel.messages.catalog import Catalog, Message
 from jinja2 import Environment, nodes
+
+from connectors.generic.connector import GenericConnector
+from connectors.zendesk.connector import ZendeskConnector
+from sla_plugin.actions.registry import ACTIONS
+from sla_plugin.engine.facts import STATUSES
+from sla_plugin.permissions import PERMISSIONS, ROLES
+from sla_plugin.web.admin.clock_rows import METRIC_TITLES
+from sla_plugin.web.admin.policy_form import OPERATOR_WORDS
+from sla_plugin.web.admin.registration import MENU
+from tests.catalogue import is_translated, languages, read, texts_of_code
 
 TEMPLATES = Path(__file__).parents[2] / "sla_plugin" / "web" / "admin" / "templates"
 _SPOKEN = ("aria-label", "title", "alt", "placeholder", "data-label", "content")  # attributes that somebody reads
@@ -105,3 +118,110 @@ def bare_texts(source: str) -> list[tuple[int, str]]:
             part = statement.iter if isinstance(statement, nodes.For) else statement.node if isinstance(statement, nodes.Assign) else statement.call
             found += [(const.lineno, str(const.value)) for const in _constants(part, shown=False)]
     return sorted(set(found))
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
+def test_no_template_says_anything_in_one_language_only(template: Path) -> None:
+    assert bare_texts(template.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        pytest.param("<p>Hello</p>", ["Hello"], id="a text"),
+        pytest.param('<p>{{ _("Hello") }} #{{ n }} · v{{ m }}</p>', [], id="through the catalogue"),
+        pytest.param("<code>make run</code> <kbd>g</kbd>", [], id="code"),
+        pytest.param('<a aria-label="Close"></a>', ["aria-label=Close"], id="an attribute"),
+        pytest.param("<a class=\"{{ 'on' if x else 'off' }}\"></a>", [], id="a class"),
+        pytest.param('{{ "open" if x else _("closed") }}', ["open"], id="a branch"),
+        pytest.param('{{ m.field("name", "Name", form) }}', ["Name"], id="a label"),
+        pytest.param('{% set rows = [("all", "all"), ("new", _("new"))] %}', ["all"], id="a choice"),
+        pytest.param('{{ _("Due %(when)s", when="now" ~ x) }}', ["now"], id="within a message"),
+    ],
+)
+def test_bare_texts_are_found(source: str, found: list[str]) -> None:
+    assert [text for _, text in bare_texts(source)] == found
+
+
+# --- code ------------------------------------------------------------------------------------------------------------
+CODE = Path(__file__).parents[2] / "sla_plugin"
+SPEAKING = sorted([*(CODE / "web" / "admin").glob("*.py"), CODE / "reports" / "lights.py", CODE / "reports" / "clock_picture.py"])
+_SENTENCE = re.compile(r"[A-Z][a-z]*[ ,].*[a-z]{2}[.?]$", re.DOTALL)
+
+
+def bare_sentences(source: str) -> list[tuple[int, str]]:
+    """(line, text) of sentences in code that go through no catalogue; docstrings are for us."""
+    found: list[tuple[int, str]] = []
+
+    def walk(node: ast.AST) -> None:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"gettext", "ngettext", "marked"}:
+            return
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            return
+        if isinstance(node, ast.Constant | ast.JoinedStr):
+            text = node.value if isinstance(node, ast.Constant) else "".join(str(p.value) if isinstance(p, ast.Constant) else "x" for p in node.values)
+            if isinstance(text, str) and _SENTENCE.match(text):
+                found.append((node.lineno, text))
+            return
+        for child in ast.iter_child_nodes(node):
+            walk(child)
+
+    walk(ast.parse(source))
+    return found
+
+
+@pytest.mark.parametrize("module", SPEAKING, ids=lambda path: path.name)
+def test_no_code_behind_a_page_says_a_sentence_in_one_language_only(module: Path) -> None:
+    assert bare_sentences(module.read_text()) == []
+
+
+def test_bare_sentences_are_found() -> None:
+    source = (
+        'def f():\n    """Docs are ours."""\n    flash("It is done.")\n    flash(gettext("It is done."))\n    flash(f"{n} are done now.")\n    go("/It is.")'
+    )
+    assert bare_sentences(source) == [(3, "It is done.")]
+
+
+# --- catalogues ------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def texts() -> Catalog:
+    """Every text of code and templates."""
+    return texts_of_code()
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_catalogue_has_every_text_and_no_other(texts: Catalog, language: str) -> None:
+    asked, told = ({_key(m): m for m in catalogue if m.id} for catalogue in (texts, read(language)))
+    assert sorted(asked.keys() - told.keys()) == [], "run make translations"
+    assert sorted(told.keys() - asked.keys()) == [], "run make translations"
+    assert [key for key, m in told.items() if m.fuzzy or not is_translated(m)] == [], "translate these"
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_translation_fills_in_the_same_names_and_fits_into_attributes(language: str) -> None:
+    for message in read(language):
+        if not message.id:
+            continue
+        forms = message.string if isinstance(message.string, tuple) else (message.string,)
+        asked = set(_NAME.findall(" ".join(message.id) if isinstance(message.id, tuple) else message.id))
+        for form in forms:
+            assert set(_NAME.findall(form)) <= asked, form
+            assert asked - set(_NAME.findall(form)) <= {"%(num)d", "%(num)s"}, form  # "one" may stand as a word
+            assert re.findall(r"</?\w+>", form) == re.findall(r"</?\w+>", message.id if isinstance(message.id, str) else message.id[0]), form
+            assert '"' not in form, form
+
+
+_NAME = re.compile(r"%\(\w+\)[sd]")
+
+
+def _key(message: Message) -> str:
+    return message.id[0] if isinstance(message.id, tuple) else str(message.id)
+
+
+def test_every_stable_word_of_ours_has_a_translation() -> None:
+    known = {_key(message) for message in read("de")}
+    words = [*METRIC_TITLES.values(), *(status.replace("_", " ").capitalize() for status in STATUSES), *ROLES, *OPERATOR_WORDS.values()]
+    words += [row.help for row in PERMISSIONS.values()] + [action.summary for action in ACTIONS.values()]
+    words += [text for connector in (GenericConnector, ZendeskConnector) for text in (connector.summary,)]
+    words += [word for group, pages in MENU for word in (group, *(title for _, title in pages))]
+    assert [word for word in words if word not in known] == []

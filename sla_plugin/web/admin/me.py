@@ -53,6 +53,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
         chosen = request.form.get("theme", "auto")
         secure = runtime.settings.public_url.startswith("https://")
         answer.set_cookie("sla_theme", chosen if chosen in THEMES else "auto", max_age=_YEAR, samesite="Lax", secure=secure)
+        if spoken:  # for pages that nobody is signed in on
+            answer.set_cookie("sla_language", spoken, max_age=_YEAR, samesite="Lax", secure=secure)
+        else:
+            answer.delete_cookie("sla_language")
         answer.set_cookie("sla_keys", "on" if request.form.get("keys") == "on" else "off", max_age=_YEAR, samesite="Lax", secure=secure)
         if name:
             answer.set_cookie("sla_zone", name, max_age=_YEAR, samesite="Lax", secure=secure)

@@ -155,7 +155,8 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     app.before_request(demand_declared)
     app.after_request(_keep_for_ever)
     register_looks(app, runtime.database, _who_looks)
-    app.before_request(lambda: speak(preferred(request.headers.get("Accept-Language"))))
+    app.before_request(lambda: speak(request.cookies.get("sla_language") or preferred(request.headers.get("Accept-Language"))))
+    app.teardown_request(lambda _: speak(None))
     app.jinja_env.globals.update(template_words(), menu=menu, GO_KEYS=GO_KEYS)
     app.jinja_env.filters.update(
         duration=formats.duration,

@@ -7,7 +7,7 @@ from flask import Blueprint, abort, flash, redirect, request, url_for
 from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response
 
-from sla_plugin.language import gettext
+from sla_plugin.language import gettext, marked
 from sla_plugin.reports.mail_words import Line, explained, lines_of
 from sla_plugin.services import prove_mail
 from sla_plugin.services.keep_retention import MOST, would_go
@@ -67,7 +67,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             except Disagree as problem:  # somebody else changed settings meanwhile
                 errors = dict(problem.errors)
             except IntegrityError:
-                errors = dict(BONDS[section].taken) if section in BONDS else {"name": "Another tenant is called so."}
+                errors = dict(BONDS[section].taken) if section in BONDS else {"name": marked("Another tenant is called so.")}
         if errors:
             return refuse("settings.html", {name: gettext(said) for name, said in errors.items()}, **_context(runtime, typed))
         flash(gettext("Saved.") if changed else gettext("Nothing was different."))

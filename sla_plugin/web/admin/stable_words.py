@@ -26,7 +26,19 @@ _STATUSES = (
     marked("Closed"),
     marked("Cancelled"),
 )
+_OPERATORS = (
+    marked("is"),
+    marked("is not"),
+    marked("in"),
+    marked("not in"),
+    marked("contains"),
+    marked("not contains"),
+    marked("is set"),
+    marked("at least"),
+    marked("at most"),
+)
 _GONE = (marked("Merged"), marked("Deleted"))
+_ROLES = (marked("Customer"), marked("Agent"), marked("Admin"), marked("System"))
 _CALLS = (marked("Waiting"), marked("Sending"), marked("Done"), marked("Failed"), marked("Superseded"))
 _LIGHTS = (marked("inbox"), marked("time"), marked("outbox"), marked("deliveries"), marked("live"), marked("history"), marked("retrying"))
 # what went wrong, where werkzeug has an English name only

@@ -37,15 +37,16 @@
     const all = rows(), next = all[Math.min(Math.max(here() + by, 0), all.length - 1)];
     if (next) linkOf(next)?.focus();
   };
+  const ACTS = { a: 'form[action$="/acknowledge"] button', r: 'form[action$="/replay"] button', n: ".head .btn-primary", "?": ".topbar .help-link" };
   const act = (key) => {
     const row = rows()[here()];
-    const target = row?.querySelector(`[data-key="${key}"]`) ?? [...document.querySelectorAll(`[data-key="${key}"]`)].find((one) => !one.closest(".rows, .alert-row"));
+    const target = row?.querySelector(ACTS[key]) ?? [...document.querySelectorAll(ACTS[key])].find((one) => !one.closest(".rows, .alert-row"));
     target?.click();
     return Boolean(target);
   };
   if (document.documentElement.dataset.keys !== "off") document.addEventListener("keydown", (press) => {
     if (press.ctrlKey || press.metaKey || press.altKey || press.target.closest("input, textarea, select, [contenteditable]")) return;
-    const follows = press.timeStamp - going < 1500;
+    const follows = going > 0 && press.timeStamp - going < 1500;
     going = 0;
     if (follows) {
       const link = document.querySelector(`[data-go="${CSS.escape(press.key)}"]`);
@@ -54,7 +55,7 @@
     else if (press.key === "/") { const field = document.getElementById("search"); if (field) { press.preventDefault(); field.focus(); field.select(); } }
     else if (press.key === "j") step(1);
     else if (press.key === "k") step(-1);
-    else if ("anr?".includes(press.key) && act(press.key)) press.preventDefault();
+    else if (press.key in ACTS && act(press.key)) press.preventDefault();
   });
 
   // --- fragments -----------------------------------------------------------------------------------------------------
