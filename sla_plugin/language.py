@@ -61,7 +61,12 @@ def gettext(message: str, /, **names: Any) -> str:
 
 def ngettext(one: str, many: str, number: int, /, **names: Any) -> str:
     """The message for one or for many; `num` is filled in beside the names."""
-    return _catalogue(language()).ngettext(one, many, number) % {"num": number, **names}
+    return unfilled_ngettext(one, many, number) % {"num": number, **names}
+
+
+def unfilled_ngettext(one: str, many: str, number: int, /) -> str:
+    """The message for one or for many with its names still in it: templates fill them in themselves, escaped."""
+    return _catalogue(language()).ngettext(one, many, number)
 
 
 def marked(message: str) -> str:

@@ -12,6 +12,7 @@ from sla_plugin.logs import where
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.recheck_credentials import EVERY
+from sla_plugin.store.calendar_feeds import due_feed
 from sla_plugin.store.connections import overdue_check
 from sla_plugin.store.db import Database
 from sla_plugin.store.deliveries import forget_bodies, next_tenant
@@ -125,11 +126,11 @@ class Timekeeper:
             inbox = next_tenant(tx, now) is not None
             due = next_call_at(tx)
             depth = outbox_depth(tx)
-            unproved = overdue_check(tx, now - EVERY) is not None
+            waited = overdue_check(tx, now - EVERY) is not None or due_feed(tx, now) is not None
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
         if inbox:
             self.outside.queue.wake_inbox()
-        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved:
+        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or waited:
             self.outside.queue.wake_outbox()
         if now - self._forgot_at > FORGET:
             with self.database.transaction(Duty.RETENTION) as tx:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sla_plugin.engine.durations import DAY, HOUR, MINUTE, SECOND, format_duration
-from sla_plugin.reports.machine import ConnectionFigures, Machine, TenantFigures, Waiting
+from sla_plugin.reports.machine import ConnectionFigures, FeedFigures, Machine, TenantFigures, Waiting
 
 LEVELS = ("bad", "watch", "idle", "good")
 WATCH, BAD = 5 * SECOND, MINUTE  # how long something may wait before somebody should look, and before it is wrong
@@ -27,13 +27,14 @@ class PartHealth(Protocol):
 
 @dataclass(frozen=True)
 class Light:
-    """One line: `level` of LEVELS, the name of what it is about, a few words; `about` is part, queue, connection or deliveries, `connection` its id."""
+    """One line: `level` of LEVELS, the name of what it is about, a few words; `about` is part, queue, connection, deliveries or calendar."""
 
     level: str
     name: str
     text: str
     about: str
-    connection: int | None = None
+    connection: int | None = None  # its id, where it is about one
+    calendar: int | None = None
 
 
 def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartHealth]) -> list[Light]:
@@ -41,6 +42,7 @@ def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartH
     found = [Light("good" if part.healthy else "bad", name, part.detail, "part") for name, part in parts.items()]
     found += [_inbox(machine.now, tenant.inbox), _time(machine, tenant), _outbox(machine.now, tenant.connections)]
     found += [_connection(machine.now, one) for one in tenant.connections]
+    found += [_feed(machine.now, one) for one in tenant.feeds]
     aside = sum(tenant.set_aside.values())
     if aside:
         text = ", ".join(f"{count} {state}" for state, count in tenant.set_aside.items() if count)
@@ -107,3 +109,11 @@ def _connection(now: int, one: ConnectionFigures) -> Light:
         silent = now - one.last_delivery_at
         level, text = "good", f"last delivery {format_duration(silent)} ago" if silent < 7 * DAY else "no delivery for over a week"
     return Light(level, one.name, text, "connection", one.id)
+
+
+def _feed(now: int, one: FeedFigures) -> Light:
+    if one.failing_since is not None:
+        text = f"the feed {one.title} fails for {format_duration(max(now - one.failing_since, SECOND))}; its last good dates count: {one.problem}"
+    else:
+        text = f"the feed {one.title} would change {one.waiting} dates, too many to be taken unseen: open the calendar and save, or untick them"
+    return Light("watch", one.name, text, "calendar", calendar=one.calendar)

@@ -14,6 +14,7 @@ from sqlalchemy import and_, select
 from sla_plugin.engine.durations import MINUTE
 from sla_plugin.ports import Limits
 from sla_plugin.store.alerts import alerts_since
+from sla_plugin.store.calendar_feeds import troubled_feeds
 from sla_plugin.store.connections import CIRCUIT_OPEN, Connection, ConnectionState
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import deliveries_since, inbox_depth, last_applied, set_aside_deliveries
@@ -84,8 +85,23 @@ class ConnectionFigures:
 
 
 @dataclass(frozen=True)
+class FeedFigures:
+    """A calendar feed that needs somebody: it fails since an instant for a reason, or `waiting` dates are too many to be changed by themselves."""
+
+    calendar: int
+    name: str
+    title: str
+    problem: str | None
+    failing_since: int | None
+    waiting: int
+
+
+@dataclass(frozen=True)
 class TenantFigures:
-    """One tenant. `inbox` has live, history and retrying deliveries; `set_aside` counts unreadable and failed ones that nobody has replayed."""
+    """One tenant. `inbox` has live, history and retrying deliveries; `set_aside` counts unreadable and failed ones that nobody has replayed.
+
+    `feeds` are only those that need somebody.
+    """
 
     id: int
     name: str
@@ -94,6 +110,7 @@ class TenantFigures:
     lateness: Lateness
     alerts: Mapping[str, int]
     connections: Sequence[ConnectionFigures]
+    feeds: Sequence[FeedFigures] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +155,7 @@ def read_machine(tx: Transaction, now: int, limits: Mapping[str, Limits], tenant
                     _connection(tx, now, c, s, limits.get(c.connector, NO_LIMITS), commands[one.id, c.id], due.get((one.id, c.id)))
                     for c, s in _connections(tx, one.id)
                 ],
+                feeds=[FeedFigures(*row) for row in troubled_feeds(tx, one.id)],
             )
         )
     return Machine(now, 0 if earliest is None else max(now - earliest, 0), found)

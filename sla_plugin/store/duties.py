@@ -12,6 +12,7 @@ class Duty(StrEnum):
     TIME = "whose transition is due first, and what lies in inbox and outbox"
     OUTBOX = "calls of all tenants share the senders, their leases and pauses"
     CREDENTIALS = "whose credentials were not proved for a day"
+    FEEDS = "whose calendar feed is due to be read again"
     RETENTION = "raw bodies older than the installation keeps them"
     SIGN_IN = "whose mail address, session or token this is"
     TENANTS = "which tenants there are, and making one"

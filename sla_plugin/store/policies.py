@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import String, UniqueConstraint, insert, select
+from sqlalchemy import String, UniqueConstraint, delete, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.db import Base, TenantRow, Transaction
@@ -106,3 +106,9 @@ def policy_versions(tx: Transaction, tenant: int) -> Sequence[Any]:
         .where(Policy.tenant_id == tenant)
         .order_by(PolicyVersion.revision, PolicyVersion.id)
     ).all()
+
+
+def remove_calendar(tx: Transaction, tenant: int, calendar: int) -> None:
+    """Remove a calendar with all its versions."""
+    tx.execute(delete(CalendarVersion).where(CalendarVersion.tenant_id == tenant, CalendarVersion.calendar_id == calendar))
+    tx.execute(delete(Calendar).where(Calendar.tenant_id == tenant, Calendar.id == calendar))

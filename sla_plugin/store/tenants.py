@@ -78,6 +78,11 @@ def next_book_revision(tx: Transaction, tenant: int) -> int:
     return book_revision(tx, tenant)
 
 
+def lock_book(tx: Transaction, tenant: int) -> None:
+    """Wait for, and keep out, other writers of the tenant's policies and calendars until this transaction ends."""
+    tx.execute(select(Tenant.id).where(Tenant.id == tenant).with_for_update())
+
+
 def tenant_ids(tx: Transaction) -> list[int]:
     """Every tenant (the timekeeper serves them all)."""
     return list(tx.scalars(select(Tenant.id)))

@@ -11,7 +11,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from sla_plugin.engine.durations import clock_text, format_duration
-from sla_plugin.language import gettext, ngettext, preferred, speak
+from sla_plugin.language import gettext, preferred, speak, unfilled_ngettext
 from sla_plugin.settings import secret_keys
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
@@ -104,7 +104,7 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
         duration=format_duration, clock_text=clock_text, pair=lambda value: (value, value), number=formats.number, size=formats.size, say=_say
     )
     app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    app.jinja_env.install_gettext_callables(gettext, unfilled_ngettext, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _problem_page)
 
