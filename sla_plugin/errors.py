@@ -69,3 +69,20 @@ class PermanentFailure(ConnectorError):
 
 class UnsupportedCommand(ConnectorError):
     """A command outside the connector's capabilities: refused when configured."""
+
+
+class Overtaken(SlaPluginError):
+    """Somebody changed meanwhile what this was based on; nothing was overwritten, nothing was lost: compare, then take theirs or put yours on top.
+
+    `by` and `at` (microseconds UTC) say who and when; `what` is what was saved: `version 8`.
+    """
+
+    def __init__(self, what: str, by: str, at: int) -> None:
+        super().__init__(f"{by} saved {what} meanwhile; nothing was overwritten")
+        self.what = what
+        self.by = by
+        self.at = at
+
+
+class PlanOutdated(SlaPluginError):
+    """What a plan says no longer holds (tickets or other policies changed, or it is too old): compute it again, look, then apply."""

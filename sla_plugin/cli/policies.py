@@ -17,7 +17,13 @@ from sla_plugin.settings import Settings
 from sla_plugin.store.policies import policy_versions
 
 _NOTHING = Standing(None, None, "-", None)
-_WORDS = {"starts": "newly promised", "stops": "matching no more", "breached": "breached by this", "saved": "out of breach by this"}
+_WORDS = {
+    "starts": "newly promised",
+    "stops": "matching no more",
+    "breached": "breached by this",
+    "saved": "out of breach by this",
+    "alerts": "alerts raised by this",
+}
 
 
 @click.group("policy")
@@ -82,7 +88,7 @@ def lint_command(settings: Settings, file: TextIO, offline: bool) -> None:
 def plan_command(settings: Settings, file: TextIO, as_json: bool, limit: int) -> None:
     """Say which open clocks FILE would move, worst first, if it were applied now; nothing is stored.
 
-    JSON: {"computed_at", "changed", "promises", "clocks", "counts": {"stays", "earlier", "later", "starts", "stops", "breached", "saved"},
+    JSON: {"computed_at", "changed", "promises", "clocks", "counts": {"stays", "earlier", "later", "starts", "stops", "breached", "saved", "alerts"},
     "moves": [{"ticket", "connection", "metric", "cycle", "outcome", "breaches", "now", "then", "moves_us"}], "warnings"}; `now` and `then` hold policy,
     due_at and state.
     """

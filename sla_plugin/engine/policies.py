@@ -121,9 +121,10 @@ class Book:
     fields: frozenset[str]  # ticket fields that decide the choice
     metrics: Mapping[str, Metric] = field(compare=False)  # every metric that any policy promises, as it runs where nobody promises it
     calendars: Mapping[str, BusinessTime] = field(default_factory=dict, compare=False)  # those that conditions name
+    quiet: bool = field(default=False, compare=False)  # what its coming into force makes past is recorded and not announced
 
     @classmethod
-    def of(cls, revision: int, since: int, terms: Sequence[Terms], calendars: Mapping[str, BusinessTime] | None = None) -> "Book":
+    def of(cls, revision: int, since: int, terms: Sequence[Terms], calendars: Mapping[str, BusinessTime] | None = None, *, quiet: bool = False) -> "Book":
         """A book in matching order: active policies by position and name, defaults last. `calendars`: those that conditions name."""
         ordered = sorted((t for t in terms if t.policy.active), key=lambda t: (t.policy.default, t.policy.position, t.policy.name))
         metrics: dict[str, Metric] = {}
@@ -138,6 +139,7 @@ class Book:
             fields=fields | {"created_at"} if any(t.policy.times for t in ordered) else fields,
             metrics=metrics,
             calendars=calendars or {},
+            quiet=quiet,
         )
 
     def changed_since(self, before: "Book") -> frozenset[int] | None:

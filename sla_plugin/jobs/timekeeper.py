@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sla_plugin.errors import SlaPluginError
 from sla_plugin.logs import where
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
+from sla_plugin.services.make_plan import fail_plan, next_step, write_step
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.recheck_credentials import EVERY
 from sla_plugin.store.calendar_feeds import due_feed
@@ -19,6 +20,7 @@ from sla_plugin.store.deliveries import forget_bodies, next_tenant
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
+from sla_plugin.store.plans import computing_plan
 from sla_plugin.store.tenants import book_revision, tenant_ids
 from sla_plugin.store.tickets import earliest_transition
 
@@ -114,9 +116,9 @@ class Timekeeper:
         return done
 
     def rounds(self) -> bool:
-        """Every second: wake workers for what lies in inbox and outbox (a wake may have been lost), bring a chunk of old terms up to date.
+        """Every second: wake workers for what lies in inbox and outbox (a wake may have been lost), bring a chunk of old terms up to date, plan a chunk.
 
-        True if terms are left to bring up to date.
+        True if terms or a plan are left to work on.
         """
         now = self.clock()
         if now - self._rounds_at < ROUNDS:
@@ -143,7 +145,27 @@ class Timekeeper:
                         self._swept[tenant] = revision
                 self._rounds_at = 0
                 return True
-        return False
+        return self._plan()
+
+    def _plan(self) -> bool:
+        """Work out a chunk of a large plan that somebody waits for; True if there may be more."""
+        with self.database.reading(Duty.TIME) as tx:
+            found = computing_plan(tx)
+        if found is None:
+            return False
+        tenant, plan = found
+        try:
+            with self.database.reading(tenant) as tx:
+                step = next_step(tx, tenant, plan, self.clock(), self.outside, self._share(CHUNK))
+            if step is not None:
+                with self.database.transaction(tenant) as tx:
+                    write_step(tx, tenant, step)
+        except FAULTS as error:
+            with self.database.transaction(tenant) as tx:
+                fail_plan(tx, tenant, plan, type(error).__name__)
+            log.error("a plan cannot be worked out", plan=plan, error=type(error).__name__, where=where(error))
+        self._rounds_at = 0
+        return True
 
 
 class _Alarm:

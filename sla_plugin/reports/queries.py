@@ -293,6 +293,20 @@ def versions_of_calendar(tx: Transaction, tenant: int, calendar: int) -> Sequenc
     return tx.scalars(query.order_by(CalendarVersion.version.desc())).all()
 
 
+def definition_of_version(tx: Transaction, tenant: int, kind: str, owner: int, version: int) -> Mapping[str, Any] | None:
+    """What a version of a policy or calendar says; None if there is no such version."""
+    table: Any = PolicyVersion if kind == "policy" else CalendarVersion
+    mine = (table.policy_id if kind == "policy" else table.calendar_id) == owner
+    found: Mapping[str, Any] | None = tx.scalar(select(table.definition).where(table.tenant_id == tenant, mine, table.version == version))
+    return found
+
+
+def tickets_of_promises(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, Any]:
+    """(id, external_id, subject) of the ticket of each of some promises."""
+    columns = (Ticket.promise_id, Ticket.id, Ticket.external_id, Ticket.subject)
+    return {row.promise_id: row for row in tx.execute(select(*columns).where(Ticket.tenant_id == tenant, Ticket.promise_id.in_(list(promises))))}
+
+
 def setup_facts(tx: Transaction, tenant: int) -> dict[str, bool]:
     """What a new tenant has done already, as facts."""
 

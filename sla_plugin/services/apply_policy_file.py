@@ -89,6 +89,11 @@ def read_policy_file(text: str) -> PolicyFile:
         raise InvalidDefinition(f"line {mark.line + 1}" if mark else "file", f"is not YAML: {problem.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise InvalidDefinition("file", f"is not YAML: {problem}") from None
+    return read_policy_file_data(data)
+
+
+def read_policy_file_data(data: Any) -> PolicyFile:
+    """Check a file that is parsed already: {calendars: {...}, policies: [...]}. Raises InvalidDefinition naming the path."""
     if not isinstance(data, Mapping) or not data:
         raise InvalidDefinition("file", "holds nothing; write policies: [...] and, if they need one, calendars: {...}")
     for key in data:
@@ -201,10 +206,13 @@ def warnings_of(policies: Sequence[Policy]) -> list[str]:
     return [*found, *(f"policy {p.name!r} never applies: {takes_all.name!r} is tried before it and takes every ticket" for p in shadowed)]
 
 
-def apply_policy_file(tx: Transaction, tenant: int, file: PolicyFile, now: int, actor: str) -> Change:
+def apply_policy_file(
+    tx: Transaction, tenant: int, file: PolicyFile, now: int, actor: str, *, quiet: bool = False, made_as: Mapping[str, int] | None = None
+) -> Change:
     """Store what the file changes as new versions in force from `now`; an unchanged file takes no revision. Raises InvalidDefinition; then nothing changed.
 
-    Policies and calendars that the file does not name stay as they are. Open tickets are brought up to the new revision by the timekeeper.
+    Policies and calendars that the file does not name stay as they are. Open tickets are brought up to the new revision by the timekeeper. `quiet`: what the
+    change itself makes past is recorded and not announced. `made_as`: ids for what is new, by name.
     """
     change = compare(file, read_stored(tx, tenant))
     if not change.calendars and not change.policies:
@@ -213,13 +221,16 @@ def apply_policy_file(tx: Transaction, tenant: int, file: PolicyFile, now: int, 
     stored = read_stored(tx, tenant)  # again: who wrote meanwhile is done now, the revision's row is ours
     change = compare(file, stored)
     since = max(now, stored.since)  # revisions come into force in their order, whatever the clocks of hosts say
+    ids = made_as or {}
     for name in change.calendars:
-        add_calendar_version(tx, tenant, name, file.calendars[name], since, revision, actor)
+        add_calendar_version(tx, tenant, name, file.calendars[name], since, revision, actor, quiet=quiet, made_as=ids.get(name))
     for name in change.policies:
-        add_policy_version(tx, tenant, name, file.policies[name], since, revision, actor)
+        add_policy_version(tx, tenant, name, file.policies[name], since, revision, actor, quiet=quiet, made_as=ids.get(name))
     kinds = (("calendars", stored.calendars, change.calendars), ("policies", stored.policies, change.policies))
     was = {kind: {name: known[name][1] if name in known else None for name in changed} for kind, known, changed in kinds}
     now_is = {"calendars": {name: file.calendars[name] for name in change.calendars}, "policies": {name: file.policies[name] for name in change.policies}}
     told = {"revision": revision, "calendars": dict(change.calendars), "policies": dict(change.policies), "before": was, "after": now_is}
+    if quiet:
+        told["announced"] = False
     append_audit(tx, tenant, now, actor, "policies changed", told)
     return Change(change.calendars, change.policies, change.unchanged, change.warnings, revision)

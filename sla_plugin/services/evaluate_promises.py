@@ -110,6 +110,7 @@ class _Batch:
     finished: list[tuple[Promise, Ticket, Clock]] = field(default_factory=list)
     judged: set[int] = field(default_factory=set)  # promises whose records may have to be written or corrected
     frozen: dict[int, Mapping[str, int]] = field(default_factory=dict)  # promise -> metric -> cycles that a checkpoint holds: they never change
+    quiet: frozenset[int] = frozenset()  # instants of changes that announce nothing: what passed then, they made past
 
     def add(self, promise: Promise, ticket: Ticket, verdict: Verdict, stored: Mapping[tuple[str, int], Any]) -> None:
         """Gather what differs from what is stored."""
@@ -151,7 +152,9 @@ class _Batch:
             self.alerts += [
                 alert_row(self.tenant, promise, ticket, clock, level, self.now)
                 for level, at in clock.passed.items()
-                if at > promise.alerts_since and not (at <= promise.horizon_at and before is not None and _known(before, same, level, at))
+                if at > promise.alerts_since
+                and at not in self.quiet
+                and not (at <= promise.horizon_at and before is not None and _known(before, same, level, at))
             ]
 
 
@@ -178,6 +181,7 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
 
     batch = _Batch(tenant, now, book_revision(tx, tenant))
     books = read_books(tx, tenant)  # after the revision: one that comes in between is swept, not missed
+    batch.quiet = frozenset(book.since for book in books if book.quiet)
     readers = {c: FactReader(said) for c, said in words.items()}
     grounds = {p.id: ground_of(p, connections[p.connection_id], books, words[p.connection_id], outside.settle) for p in promises}
     histories = read_facts(

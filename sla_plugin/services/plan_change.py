@@ -1,7 +1,7 @@
 """What a policy file would do to open tickets: every open clock evaluated under the proposed book, beside how it stands. Nothing is written."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
@@ -22,6 +22,7 @@ from sla_plugin.store.tenants import book_revision
 from sla_plugin.store.tickets import open_promises, ticket_names
 
 OUTCOMES: Final = ("stays", "earlier", "later", "starts", "stops")
+COUNTED: Final = (*OUTCOMES, "breached", "saved", "alerts")
 _OPEN: Final = ("pending", "running", "on_hold")
 
 
@@ -49,6 +50,8 @@ class Move(NamedTuple):
     now: Standing | None
     then: Standing | None
 
+    passes: tuple[str, ...] = ()  # levels (warning, critical, breach) that the change itself makes past
+
     @property
     def breaches(self) -> bool:
         """The change itself breaches it."""
@@ -71,7 +74,8 @@ class Move(NamedTuple):
 class Plan:
     """What a change would do to open clocks; finished ones never change.
 
-    counts   how many clocks by outcome, and how many the change itself breaches (`breached`) or takes out of breach (`saved`)
+    counts   how many clocks by outcome, how many the change itself breaches (`breached`) or takes out of breach (`saved`), and how many it makes pass
+             a threshold, each of which is announced (`alerts`)
     moves    all that do not stay, worst first: breached by it, earlier, matching no more, later
     """
 
@@ -83,6 +87,38 @@ class Plan:
     moves: Sequence[Move]
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A change that could be made: the tenant's books with the proposed one last, as if it came into force at `now`; it follows on `revision`."""
+
+    change: Change
+    books: Sequence[Book]
+    now: int
+    revision: int
+
+    @property
+    def empty(self) -> bool:
+        """It changes nothing."""
+        return not self.change.calendars and not self.change.policies
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk of open promises compared: the last one's id, how many, the outcomes of their clocks, and the moves among these."""
+
+    last: int
+    promises: int
+    counts: Mapping[str, int]
+    moves: Sequence[Move]
+
+
+def propose(tx: Transaction, tenant: int, file: PolicyFile, now: int) -> Proposal:
+    """What the file would put in force at `now`. Raises InvalidDefinition as `apply_policy_file` does."""
+    change = compare(file, read_stored(tx, tenant))
+    revision = book_revision(tx, tenant)
+    return Proposal(change, _with_proposed(tx, tenant, file, change, now, revision + 1), now, revision)
+
+
 def plan_change(tx: Transaction, tenant: int, file: PolicyFile, now: int, outside: Outside, chunk: int = 250) -> Plan:
     """Compare every open clock as it stands with what the file would make of it from `now` on, `chunk` promises at a time.
 
@@ -90,34 +126,28 @@ def plan_change(tx: Transaction, tenant: int, file: PolicyFile, now: int, outsid
 
     Tickets of a running import are left out: their time is over before the change begins.
     """
-    change = compare(file, read_stored(tx, tenant))
+    proposal = propose(tx, tenant, file, now)
     counts: Counter[str] = Counter()
     moves: list[Move] = []
-    promises = 0
-    if change.calendars or change.policies:
-        books = _with_proposed(tx, tenant, file, change, now)
-        for promise_count, compared in _compared(tx, tenant, books, now, outside, chunk):
-            promises += promise_count
-            for move in compared:
-                counts[move.outcome] += 1
-                if move.outcome != "stays" or move.breaches or move.saved:
-                    moves.append(move)
-    counts["breached"], counts["saved"] = sum(m.breaches for m in moves), sum(m.saved for m in moves)
-    moves.sort(key=_badness)
-    clocks = sum(counts[outcome] for outcome in OUTCOMES)
-    return Plan(change, now, promises, clocks, {name: counts[name] for name in (*OUTCOMES, "breached", "saved")}, moves)
+    promises = last = 0
+    while not proposal.empty and (found := compare_chunk(tx, tenant, proposal, outside, last, chunk)) is not None:
+        last, promises = found.last, promises + found.promises
+        counts.update(found.counts)
+        moves += found.moves
+    moves.sort(key=badness)
+    return Plan(proposal.change, now, promises, sum(counts[outcome] for outcome in OUTCOMES), {name: counts[name] for name in COUNTED}, moves)
 
 
 _WORST: Final = ("earlier", "stops", "starts", "later", "stays")
 
 
-def _badness(move: Move) -> tuple[Any, ...]:
+def badness(move: Move) -> tuple[Any, ...]:
+    """Sorts moves, the worst first: breached by the change, earlier, promised nothing more, newly promised, later."""
     return not move.breaches, _WORST.index(move.outcome), move.by or 0, move.ticket, move.metric, move.cycle
 
 
-def _with_proposed(tx: Transaction, tenant: int, file: PolicyFile, change: Change, now: int) -> list[Book]:
+def _with_proposed(tx: Transaction, tenant: int, file: PolicyFile, change: Change, now: int, revision: int) -> list[Book]:
     """The tenant's books with the proposed one last, as if it came into force at `now`."""
-    revision = book_revision(tx, tenant) + 1
     policies, calendars = list(policy_versions(tx, tenant)), list(calendar_versions(tx, tenant))
     for stored, definitions, changed, key in (
         (calendars, file.calendars, change.calendars, "calendar_id"),
@@ -132,46 +162,58 @@ def _with_proposed(tx: Transaction, tenant: int, file: PolicyFile, change: Chang
                 "definition": definitions[name],
                 "effective_at": now,
                 "revision": revision,
+                "quiet": False,
             }
             stored.append((name, SimpleNamespace(**row)))
     return build_books(policies, calendars)
 
 
-def _compared(tx: Transaction, tenant: int, books: Sequence[Book], now: int, outside: Outside, size: int) -> Iterator[tuple[int, list[Move]]]:
-    """Chunk by chunk: how many promises, and each of their open clocks now and then."""
+def compare_chunk(tx: Transaction, tenant: int, proposal: Proposal, outside: Outside, after: int, limit: int) -> Chunk | None:
+    """The open clocks of the next `limit` promises after the id `after`, now and then; None if there are no more."""
+    chunk = open_promises(tx, tenant, after, limit)
+    if not chunk:
+        return None
+    books, now, current = proposal.books, proposal.now, proposal.revision
     connections = {c.id: c for c in list_connections(tx, tenant)}
     words = {c.id: outside.words(c) for c in connections.values() if c.connector in outside.connectors}
     policies = {terms.policy_id: terms.policy.name for book in books for terms in book.terms}
-    current = books[-1].revision - 1
     affected = affected_policies(books, current + 1)
-    last = 0
-    while chunk := open_promises(tx, tenant, last, size):
-        last = chunk[-1].id
-        ids = [p.id for p in chunk]
-        names = ticket_names(tx, tenant, ids)
-        stored: dict[int, Standings] = {p: {} for p in ids}
-        for row in read_open_clocks(tx, tenant, ids):
-            if row.phase in _OPEN:
-                stored[row.promise_id][row.metric, row.cycle] = _standing(row, row.elapsed, policies.get(row.policy_id), now)
-        # what the change cannot move stands as it does
-        moved = {p.id for p in chunk if affected is None or p.book_revision != current or p.policy_id in affected}
-        histories = read_histories(tx, tenant, moved)
-        moves: list[Move] = []
-        for promise in chunk:
-            connection = connections[promise.connection_id]
-            before = then = stored[promise.id]
-            if promise.id in moved:
-                facts = facts_of(histories.get(promise.id, ()), words[connection.id])
-                known_since = connection.created_at - 1_000_000
-                in_force = books_since(books, promise.first_received_at)
-                as_of = max(now, promise.horizon_at)
-                if promise.book_revision != current:  # the sweep of an earlier change has not reached it
-                    before = _standings(evaluate(facts, in_force[:-1], as_of, settle=outside.settle, known_since=known_since), now)
-                then = _standings(evaluate(facts, in_force, as_of, settle=outside.settle, known_since=known_since), now)
-            for key in {**before, **then}:
-                was, becomes = before.get(key), then.get(key)
-                moves.append(Move(promise.id, names[promise.id], connection.name, *key, _outcome(was, becomes), was, becomes))
-        yield len(chunk), moves
+    ids = [p.id for p in chunk]
+    names = ticket_names(tx, tenant, ids)
+    stored: dict[int, Standings] = {p: {} for p in ids}
+    for row in read_open_clocks(tx, tenant, ids):
+        if row.phase in _OPEN:
+            stored[row.promise_id][row.metric, row.cycle] = _standing(row, row.elapsed, policies.get(row.policy_id), now)
+    # what the change cannot move stands as it does
+    moved = {p.id for p in chunk if affected is None or p.book_revision != current or p.policy_id in affected}
+    histories = read_histories(tx, tenant, moved)
+    counts: Counter[str] = Counter()
+    moves: list[Move] = []
+    for promise in chunk:
+        connection = connections[promise.connection_id]
+        before = then = stored[promise.id]
+        passes: Mapping[tuple[str, int], tuple[str, ...]] = {}
+        if promise.id in moved:
+            facts = facts_of(histories.get(promise.id, ()), words[connection.id])
+            known_since = connection.created_at - 1_000_000
+            in_force = books_since(books, promise.first_received_at)
+            as_of = max(now, promise.horizon_at)
+            if promise.book_revision != current:  # the sweep of an earlier change has not reached it
+                before = _standings(evaluate(facts, in_force[:-1], as_of, settle=outside.settle, known_since=known_since), now)
+            verdict = evaluate(facts, in_force, as_of, settle=outside.settle, known_since=known_since)
+            then = _standings(verdict, now)
+            # a level is passed at the very instant of a change only because of it
+            passes = {(c.metric, c.cycle): tuple(level for level, at in c.passed.items() if at == now) for c in verdict.clocks if c.phase in _OPEN}
+        for key in {**before, **then}:
+            was, becomes = before.get(key), then.get(key)
+            move = Move(promise.id, names[promise.id], connection.name, *key, _outcome(was, becomes), was, becomes, passes.get(key, ()))
+            counts[move.outcome] += 1
+            counts["breached"] += move.breaches
+            counts["saved"] += move.saved
+            counts["alerts"] += bool(move.passes)
+            if move.outcome != "stays" or move.breaches or move.saved or move.passes:
+                moves.append(move)
+    return Chunk(chunk[-1].id, len(chunk), counts, moves)
 
 
 def _standings(verdict: Verdict, now: int) -> Standings:

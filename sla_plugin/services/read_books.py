@@ -32,15 +32,15 @@ def read_books(tx: Transaction, tenant: int) -> list[Book]:
 
 
 def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]:
-    """Books from (name, version row) pairs; rows have revision, effective_at, version, definition."""
+    """Books from (name, version row) pairs; rows have revision, effective_at, version, definition, quiet."""
     compiled: dict[tuple[_Version, _Version], BusinessTime] = {}
     parsed: dict[int, Policy] = {}
     made: dict[tuple[int, _Version, _Version], Terms] = {}
     by_calendar: dict[str | None, Any] = {}
     by_policy: dict[str, Any] = {}
     books: list[Book] = []
-    revisions = sorted({(v.revision, v.effective_at) for _, v in (*policies, *calendars)})
-    for revision, since in revisions:
+    revisions = sorted({(v.revision, v.effective_at, v.quiet) for _, v in (*policies, *calendars)})
+    for revision, since, quiet in revisions:
         by_calendar.update({name: v for name, v in calendars if v.revision == revision})
         by_policy.update({name: v for name, v in policies if v.revision == revision})
         terms = []
@@ -57,7 +57,8 @@ def build_books(policies: Sequence[Any], calendars: Sequence[Any]) -> list[Book]
                 made[key] = Terms(version.policy_id, version.version, policy, ours[0], ours[1], compiled[ours, theirs], theirs[0], theirs[1])
             terms.append(made[key])
         asked = {fact.calendar for t in terms for fact in t.policy.times} & set(by_calendar)
-        books.append(Book.of(revision, since, terms, {name: business_time(_open_hours([by_calendar[name].definition])) for name in asked if name is not None}))
+        named = {name: business_time(_open_hours([by_calendar[name].definition])) for name in asked if name is not None}
+        books.append(Book.of(revision, since, terms, named, quiet=quiet))
     return books
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Index, String, Table, UniqueConstraint, delete, insert, select, true, union_all
+from sqlalchemy import Index, String, Table, UniqueConstraint, delete, func, insert, select, true, union_all
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import among, insert_rows, of_tenant, upsert_rows
@@ -149,6 +149,12 @@ def read_open_clocks(tx: Transaction, tenant: int, promises: Collection[int]) ->
     """How the open clocks of some promises stand: plain rows with the columns that say when they are due."""
     columns = (CLOCKS.c[name] for name in (*_STANDING, "breached_at", "policy_id"))
     return tx.execute(select(*columns).where(CLOCKS.c.tenant_id == tenant, CLOCKS.c.promise_id.in_(list(promises)), CLOCKS.c.open.is_(True))).all()
+
+
+def count_open_clocks(tx: Transaction, tenant: int, most: int) -> int:
+    """How many clocks are open, counted up to `most`."""
+    some = select(Clock.id).where(Clock.tenant_id == tenant, Clock.open.is_(True)).limit(most).subquery()
+    return int(tx.scalar(select(func.count()).select_from(some)) or 0)
 
 
 def write_clocks(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:

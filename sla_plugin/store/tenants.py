@@ -72,15 +72,16 @@ def set_strict(tx: Transaction, tenant: int, strict: bool) -> None:
     tx.execute(update(Tenant).where(Tenant.id == tenant).values(strict=strict))
 
 
+def lock_books(tx: Transaction, tenant: int) -> None:
+    """Queue with the writers of policies and calendars of one tenant; whoever was before us has committed. (On SQLite the write turn is that already.)"""
+    if tx.is_postgres:
+        tx.execute(select(Tenant.id).where(Tenant.id == tenant).with_for_update())
+
+
 def next_book_revision(tx: Transaction, tenant: int) -> int:
     """Take the next revision; writers of policies and calendars of one tenant queue on this row."""
     tx.execute(update(Tenant).where(Tenant.id == tenant).values(book_revision=Tenant.book_revision + 1))
     return book_revision(tx, tenant)
-
-
-def lock_book(tx: Transaction, tenant: int) -> None:
-    """Wait for, and keep out, other writers of the tenant's policies and calendars until this transaction ends."""
-    tx.execute(select(Tenant.id).where(Tenant.id == tenant).with_for_update())
 
 
 def tenant_ids(tx: Transaction) -> list[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Index, Select, String, Table, UniqueConstraint, and_, delete, literal, or_, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, Index, Select, String, Table, UniqueConstraint, and_, delete, func, literal, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import among, insert_rows, update_rows
@@ -180,6 +180,14 @@ def open_promises(tx: Transaction, tenant: int, after: int, limit: int) -> Seque
     columns = (PromiseRow.id, PromiseRow.connection_id, PromiseRow.first_received_at, PromiseRow.horizon_at, PromiseRow.book_revision, PromiseRow.policy_id)
     query = select(*columns).where(PromiseRow.tenant_id == tenant, PromiseRow.id > after, PromiseRow.open.is_(True), PromiseRow.history.is_(False))
     return tx.execute(query.order_by(PromiseRow.id).limit(limit)).all()
+
+
+def count_open_promises(tx: Transaction, tenant: int, older_than: int | None = None) -> int:
+    """How many promises are open; `older_than`: only those that stand under a revision of the books before that one."""
+    query = select(func.count()).select_from(PromiseRow).where(PromiseRow.tenant_id == tenant, PromiseRow.open.is_(True))
+    if older_than is not None:
+        query = query.where(PromiseRow.book_revision < older_than)
+    return int(tx.scalar(query) or 0)
 
 
 def note_revision(tx: Transaction, tenant: int, promises: Collection[int], revision: int) -> None:

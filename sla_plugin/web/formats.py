@@ -90,3 +90,11 @@ def number(value: int) -> str:
 def size(value: int) -> str:
     """Bytes: `740 B`, `2.1 kB`."""
     return f"{value}{NBSP}B" if value < 1000 else f"{value / 1000:.1f}{NBSP}kB"
+
+
+def plain_cell(value: object) -> str:
+    """A cell of CSV that no spreadsheet takes for a formula; a number is none."""
+    text = "" if value is None else str(value)
+    if isinstance(value, int | float):
+        return text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

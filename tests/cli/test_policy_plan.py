@@ -38,7 +38,7 @@ def test_a_plan_is_a_table(run: Callable[..., Any], plant: Plant) -> None:
     lines = run("policy", "plan", "-", "--limit", "1", input=GOLD.replace("8h", "2h")).stdout.splitlines()
     assert lines[0] == "Changes policy Gold version 2."
     assert "from 2 open clocks of 2 tickets" in lines[1]
-    assert lines[2] == "stays 0, earlier 2, later 0, newly promised 0, matching no more 0, breached by this 2, out of breach by this 0"
+    assert lines[2] == "stays 0, earlier 2, later 0, newly promised 0, matching no more 0, breached by this 2, out of breach by this 0, alerts raised by this 2"
     assert lines[4].split() == ["ticket", "clock", "due", "now", "due", "then", "moves", "state", "policy"]
     assert lines[5].startswith("T1  ")
     assert "-6:00:00" in lines[5]

@@ -77,7 +77,7 @@ def test_it_lists_what_moves_worst_first_and_writes_nothing(plant: Plant) -> Non
     assert stored(plant) == before
     # G1 and G2 have run 2 h 30, G3 one hour
     assert moves(told) == [("G1", "resolution", "earlier", True), ("G2", "resolution", "earlier", True), ("G3", "resolution", "earlier", False)]
-    assert told.counts == {"stays": 3, "earlier": 3, "later": 0, "starts": 0, "stops": 0, "breached": 2, "saved": 0}
+    assert told.counts == {"stays": 3, "earlier": 3, "later": 0, "starts": 0, "stops": 0, "breached": 2, "saved": 0, "alerts": 2}
     assert (told.promises, told.clocks, told.change.policies) == (4, 6, {"Gold": 2})
     worst = told.moves[0]
     assert worst.now is not None
@@ -111,17 +111,36 @@ def test_what_is_planned_is_what_happens(plant: Plant, changed: str, outcome: di
     plant.now = instant("2026-11-16T11:30")
     plant.keep()
     told = plan(plant, changed)
-    assert {name: count for name, count in told.counts.items() if count and name != "stays"} == outcome
-    before = open_clocks(plant)
+    assert {name: count for name, count in told.counts.items() if count and name not in ("stays", "alerts")} == outcome
+    before, announced = open_clocks(plant), len(plant.rows("alert"))
     put(plant, changed)
     plant.keep()
     after = open_clocks(plant)
+    assert len({(a["promise_id"], a["metric"], a["cycle"]) for a in plant.rows("alert")[announced:]}) == told.counts["alerts"]
     moved = {key for key in {**before, **after} if before.get(key) != after.get(key)}
     assert {(m.ticket, m.metric) for m in told.moves} == moved
     for move in told.moves:
         due, breached = after.get((move.ticket, move.metric), (None, None))
         assert (move.then.due_at if move.then else None) == due
         assert (move.then is not None and move.then.state == "breached") == (breached is not None)
+
+
+def test_a_quiet_change_records_and_announces_nothing(plant: Plant) -> None:
+    plant.tell(created("G", "09:00", "gold"), created("R"))
+    plant.now = instant("2026-11-16T11:30")
+    plant.keep()
+    before, asked = {a["id"] for a in plant.rows("alert")}, plant.rows("command")
+    with plant.database.transaction(plant.tenant) as tx:
+        apply_policy_file(tx, plant.tenant, read_policy_file(TIGHTER), plant.now, "test", quiet=True)
+    plant.keep()
+    (clock,) = [c for c in plant.rows("clock") if c["metric"] == "resolution" and c["breached_at"]]
+    assert clock["breached_at"] == plant.now
+    plant.tell(event("G", "reply.public", "11:30", actor={"id": "a1", "role": "agent"}))  # evaluated again, as all is that happens later
+    assert {a["id"] for a in plant.rows("alert")} == before
+    assert plant.rows("command") == asked
+    plant.now = instant("2026-11-16T23:00")  # what passes by itself afterwards is announced
+    plant.keep()
+    assert {a["level"] for a in plant.rows("alert") if a["id"] not in before} == {"warning"}
 
 
 def test_clocks_on_hold_are_compared_by_what_is_left(plant: Plant) -> None:

@@ -62,6 +62,7 @@ ACROSS = {
     "people.people_named": Duty.SIGN_IN,
     "tenants.add_tenant": Duty.TENANTS,
     "tenants.list_tenants": Duty.TENANTS,
+    "plans.computing_plan": Duty.TIME,
     "tenants.tenant_ids": Duty.TIME,
     "tenants.the_tenant": Duty.TENANTS,
     "tickets.claim_due": Duty.TIME,

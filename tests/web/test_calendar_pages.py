@@ -178,11 +178,11 @@ def test_a_file_is_listed_with_what_it_refuses(small_world: World) -> None:
     browser = browser_of(small_world)
     browser.get("/calendars/new")
     text = browser.post("/calendars/new", **OFFICE, do="file", file=(io.BytesIO(ICS), "team.ics"))
-    assert "1 dates read, 1 of them new" in text
+    assert "1 date read, 1 of them new" in text
     assert "Stocktaking &lt;b&gt;" in text
     assert "file team.ics" in text
     assert "1 refused: Team meeting" in text
-    assert "1 events lie in other years" in text
+    assert "1 event lies in other years" in text
     assert "2026-12-31" in fields(text)["tick"]
 
 
