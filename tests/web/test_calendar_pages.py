@@ -2,14 +2,18 @@
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
+from connectors.http import Http
 from sla_plugin.engine.calendar_definitions import WEEKDAYS
+from sla_plugin.errors import PermanentFailure
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file, read_stored
 from sla_plugin.store.policies import calendar_versions
+from tests.services.test_follow_feeds import Web, ics
 from tests.web.conftest import Browser, browser_of
 from tests.web.world import BERLIN, NOW, World
 
@@ -273,6 +277,89 @@ def test_readers_see_everything_and_no_button(small_world: World) -> None:
         text.split("<main")[1].replace('<button class="visually-hidden" tabindex="-1" aria-hidden="true">Save', ""),
     )
     assert "Duplicate" not in text
+
+
+def test_a_calendar_in_use_is_changed_by_way_of_its_plan(world: World) -> None:
+    browser = browser_of(world)
+    path = next(f"/calendars/{c['id']}" for c in world.rows("calendar") if c["name"] == "Berlin office")
+    form = opened(browser, path)
+    text = browser.post(path, **{**form, "mon": "8-20", "wed": "9-12"})
+    assert "What would change" in text
+    assert "Wednesday: 09:00-12:30, 13:30-18:00 → 09:00-12:00" in text
+    assert stored(world, "Berlin office")["hours"]["wed"] == ["09:00-12:30", "13:30-18:00"], "nothing counts before it is applied"
+    text = browser.get(path)
+    assert "You edit your draft" in text
+    assert fields(text)["wed"] == ["09:00–12:00"]
+    plan = re.search(r'name="plan" value="(\d+)"', browser.get(f"{path}/plan"))
+    assert plan
+    assert "What changed" in browser.post(f"{path}/plan", action="apply", plan=plan[1])
+    assert stored(world, "Berlin office")["hours"]["wed"] == ["09:00-12:00"]
+    assert "You edit your draft" not in browser.get(path)
+
+
+def test_drafts_are_kept_overtaken_and_discarded(small_world: World) -> None:
+    path = store(small_world, "Office")
+    use(small_world, "Silver", calendar="Office")
+    browser = browser_of(small_world)
+    form = opened(browser, path)
+    assert "The draft is saved" in browser.post(path, **{**form, "mon": "8-16"}, draft="yes")
+    text = browser.post(path, 422, **{**form, "mon": "7-15"}, draft="yes")
+    assert "You saved this draft in another window" in text
+    assert fields(text)["mon"] == ["7-15"]
+    assert "The draft is saved" in browser.post(path, **{**fields(text), "mon": "7-15"}, draft="yes")
+    store(small_world, "Office", time_zone="Europe/Paris", at=NOW)
+    text = browser.get(path)
+    assert "Kim saved version 2 after your draft was begun" in text
+    assert "Somebody was faster" in browser.post(path, **{**opened(browser, path), "mon": "6-14"})
+    browser.get(path)
+    assert "The draft is discarded" in browser.post(f"{path}/plan", action="discard")
+    assert opened(browser, path)["time_zone"] == ["Europe/Paris"]
+    assert "Nothing was different" in browser.post(path, **opened(browser, path))
+
+
+def test_a_feed_is_read_listed_saved_and_removed(world: World) -> None:
+    web = Web()
+    world.runtime.outside = replace(world.runtime.outside, http=web)
+    browser, path = browser_of(world), store(world, "Office")
+    form = opened(browser, path)
+    url = "https://office.example.com/secret-token.ics"
+    web.body = ics("2026-12-31", "2029-01-01")
+    text = browser.post(path, **{**form, "mon": "8-16", "feed": url}, do="feed")
+    assert "1 date read, 1 of them new" in text
+    assert 'Day 2026-12-31 <span class="muted">feed office.example.com' in text
+    assert "counts once you save its dates" in text
+    assert "secret-token" not in text
+    assert fields(text)["mon"] == ["8-16"], "what was typed elsewhere stays"
+    assert "holidays" not in stored(world)
+    assert "says dates that the calendar does not have yet" in browser.get(path)
+    assert "Saved as version 2" in browser.post(path, **opened(browser, path))
+    assert stored(world)["holidays"] == [{"date": "2026-12-31", "name": "Day 2026-12-31", "source": "feed office.example.com"}]
+    (feed,) = world.rows("calendar_feed")
+    web.body = PermanentFailure("x", operation="x", status=404)
+    text = browser.post(path, 422, **opened(browser, path), do=f"feed-read:{feed['id']}")
+    assert "answers with status 404. Its last good dates stay." in text
+    assert "fails since" in text
+    assert "the feed office.example.com fails" in browser.get("/health-page")
+    web.body = ics("2026-12-30", "2026-12-31")
+    text = browser.post(path, **opened(browser, path), do=f"feed-read:{feed['id']}")
+    assert "in force as version 3" in text
+    assert fields(text)["version"] == ["3"]
+    text = browser.post(path, **opened(browser, path), do=f"feed-drop:{feed['id']}")
+    assert "is removed" in text
+    assert "tick" not in fields(text)
+    assert world.rows("calendar_feed") == []
+    assert len(stored(world)["holidays"]) == 2, "they count until somebody saves without them"
+    assert "This feed is gone" in browser.post(path, 422, **opened(browser, path), do=f"feed-read:{feed['id']}")
+
+
+@pytest.mark.parametrize("typed", ["", "office", "http://10.0.0.1/x.ics", "http://localhost/x.ics"])
+def test_a_feed_that_cannot_be_read_is_refused_beside_its_field(small_world: World, typed: str) -> None:
+    small_world.runtime.outside = replace(small_world.runtime.outside, http=Http())
+    browser, path = browser_of(small_world), store(small_world, "Office")
+    text = browser.post(path, 422, **{**opened(browser, path), "feed": typed}, do="feed")
+    assert 'id="e-feed"' in text
+    assert fields(text)["feed"] == [typed]
+    assert small_world.rows("calendar_feed") == []
 
 
 def test_what_comes_is_said(small_world: World) -> None:
