@@ -3,7 +3,8 @@
     DATABASE_URL=postgresql://... python bench/policy_change.py [--promises 40000] [--rounds 3] [--profile plan|sweep]
 
 Empties nothing: the database must be a fresh one of its own. Makes the promises set-wise (8 events each, four clocks by the policy), then changes every
-target of the policy in turn, plans each change and sweeps it in chunks of 500, one transaction each. Prints medians and ranges.
+target of the policy in turn, plans each change and sweeps it in chunks of 500, one transaction each. Prints medians and ranges. Before that, a calendar that
+moves every deadline is planned as the timekeeper does it, chunk by chunk into rows.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import cProfile
 import gc
 import os
 import pstats
+import resource
 import statistics
 import sys
 import tempfile
@@ -27,13 +29,17 @@ from connectors.generic.connector import GenericConnector
 from sla_plugin.engine.events import Event
 from sla_plugin.services.apply_policy_file import apply_policy_file, read_policy_file
 from sla_plugin.services.keep_time import sweep_terms
+from sla_plugin.services.make_plan import begin, next_step, store_plan, write_step
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.plan_change import plan_change
+from sla_plugin.services.save_draft import Author, save_draft
 from sla_plugin.store import schema
 from sla_plugin.store.connections import add_connection
 from sla_plugin.store.db import Database, open_database
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.events import event_row, insert_events
+from sla_plugin.store.plans import get_plan, plan_moves
+from sla_plugin.store.policies import calendar_ids
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenants import add_tenant, book_revision
 from sla_plugin.store.tickets import ensure_tickets
@@ -116,6 +122,38 @@ def sweep(database: Database, outside: Outside, tenant: int, now: int) -> int:
         total += done
 
 
+def plan_in_background(database: Database, outside: Outside, tenant: int, now: int) -> None:
+    """A calendar that moves every deadline, planned as the timekeeper does it: chunks of 500, each read in one transaction and written in another."""
+    hours = {"time_zone": "Europe/Berlin", "hours": {day: ["09:00-17:00"] for day in ("mon", "tue", "wed", "thu", "fri")}}
+    with database.transaction(tenant) as tx:
+        owner = calendar_ids(tx, tenant)["Office"]
+        draft = save_draft(tx, tenant, "calendar", owner, "Office", hours, base=1, seen=0, author=Author(1, "bench"), now=now)
+        plan = store_plan(tx, tenant, draft, begin(tx, tenant, draft, now))
+    before, longest, steps = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0.0, 0
+    began, worked = time.perf_counter(), time.process_time()
+    while True:
+        at = time.perf_counter()
+        with database.reading(tenant) as tx:
+            step = next_step(tx, tenant, plan, now, outside, 500)
+        if step is None:
+            break
+        with database.transaction(tenant) as tx:
+            write_step(tx, tenant, step)
+        steps, longest = steps + 1, max(longest, time.perf_counter() - at)
+    seconds, own = time.perf_counter() - began, time.process_time() - worked
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    with database.reading(tenant) as tx:
+        row = get_plan(tx, tenant, plan)
+        assert row is not None
+        began = time.perf_counter()
+        moves = sum(1 for _ in plan_moves(tx, tenant, plan))
+        read = time.perf_counter() - began
+    print(
+        f"calendar planned in the background: {seconds:.1f} s ({own:.1f} s of our own), {steps} steps, the longest {longest:.2f} s, {grown:.0f} MB more memory"
+    )
+    print(f"its {moves} moves read in {read:.1f} s; {dict(row.counts)}", flush=True)
+
+
 def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
     """Seconds that passed, seconds of this process's own work among them, and the result."""
     began, worked = time.perf_counter(), time.process_time()
@@ -154,6 +192,7 @@ def main() -> None:
         with database.transaction(tenant) as tx:
             tx.connection().exec_driver_sql("SET LOCAL ROLE NONE")  # the owner may
             tx.connection().exec_driver_sql("ANALYZE")
+        plan_in_background(database, outside, tenant, NOW)
         plans, sweeps = [], []
         for number in range(told.rounds):
             now = NOW + number * MINUTE

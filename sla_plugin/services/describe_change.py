@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import yaml
 
+from sla_plugin.actions.registry import DEFAULT_ON_BREACH
 from sla_plugin.engine.calendar_definitions import WEEKDAYS, read_holidays
 from sla_plugin.engine.calendars import Calendar
 from sla_plugin.engine.durations import format_duration
@@ -69,7 +70,7 @@ def _policy(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Itera
         yield gettext("Now a default, tried last.") if new.default else gettext("No longer a default.")
     if old.position != new.position:
         yield _change(gettext("Position"), old.position, new.position)
-    if old.applies_to != new.applies_to:
+    if _applies(old) != _applies(new):
         yield _change(gettext("Applies to"), _applies(old), _applies(new))
     yield from _targets(old, new)
     if old.hours != new.hours:
@@ -80,7 +81,7 @@ def _policy(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Itera
     yield from _clock(before, after)
     if old.on_change != new.on_change:
         yield _change(gettext("Open tickets"), gettext(_ON_CHANGE[old.on_change]), gettext(_ON_CHANGE[new.on_change]))
-    if before.get("on_breach") != after.get("on_breach"):
+    if _actions(old) != _actions(new):
         yield _change(gettext("When it breaks"), _actions(old), _actions(new))
     for key in sorted((set(before) | set(after)) - _SHOWN - {"on_breach"}):
         if (before.get(key) or None) != (after.get(key) or None):
@@ -88,13 +89,12 @@ def _policy(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Itera
 
 
 def _applies(policy: Policy) -> str:
-    return policy.applies_to.sentence() if policy.applies_to.definition else gettext("every ticket")
+    said = policy.applies_to.sentence()
+    return gettext("every ticket") if said == "always" else said
 
 
 def _actions(policy: Policy) -> str:
-    if policy.on_breach is None:
-        return gettext("all actions")
-    return ", ".join(action.replace("_", " ") for action in policy.on_breach) or gettext("nothing")
+    return ", ".join(action.replace("_", " ") for action in (DEFAULT_ON_BREACH if policy.on_breach is None else policy.on_breach)) or gettext("nothing")
 
 
 def _clock(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

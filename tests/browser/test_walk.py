@@ -29,6 +29,7 @@ PAGES = (
     "/alerts",
     "/policies",
     "/policies/new",
+    "/policies/custom",
     "/calendars",
     "/calendars/new",
     "/connections",
@@ -130,12 +131,14 @@ def test_a_policy_is_saved_and_a_breach_explained_without_javascript(browser: Br
         page = signed_in(context, address)
         page.get_by_role("link", name="Policies").click()
         page.get_by_role("link", name="Gold").click()
-        page.get_by_label("Resolution, P1").fill("6")
-        page.get_by_role("button", name="Save as a new version").click()
+        page.get_by_label("Resolution, High").fill("6")
+        page.get_by_role("button", name="Preview changes").click()
         assert "no unit" in page.get_by_role("alert").inner_text()
-        page.get_by_label("Resolution, P1").fill("6h")
-        page.get_by_role("button", name="Save as a new version").click()
-        assert "Saved as version 2" in page.get_by_role("status").inner_text()
+        page.get_by_label("Resolution, High").fill("6h")
+        page.get_by_role("button", name="Preview changes").click()
+        assert "Resolution, High: 8\u00a0h → 6\u00a0h" in page.locator(".sentences").inner_text()
+        page.get_by_role("button", name="Apply").click()
+        assert "Applied by Kim Lee" in page.get_by_role("status").first.inner_text()
         page.get_by_role("link", name="Tickets").click()
         page.get_by_role("link", name="Breached").click()
         page.get_by_role("link", name="#4812").click()

@@ -7,8 +7,11 @@ import pytest
 from sqlalchemy import update
 
 from sla_plugin.jobs.timekeeper import LATER, Timekeeper
+from sla_plugin.services.make_plan import begin, store_plan
+from sla_plugin.services.save_draft import Author, save_draft
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import Connection
+from sla_plugin.store.policies import policy_ids
 from tests.plant import MINUTE, Plant, iso
 
 
@@ -39,3 +42,32 @@ def test_one_that_cannot_be_evaluated_is_set_aside_and_the_others_are_kept(plant
     plant.now += LATER
     keeper.keep(threading.Event())
     assert {a["external_id"] for a in plant.rows("alert")} == {"T1", "T2"}
+
+
+def test_a_plan_that_somebody_waits_for_is_worked_out_beside_the_clocks(plant: Plant) -> None:
+    with plant.database.transaction(plant.tenant) as tx:
+        definition = {"name": "P", "targets": {"first_response": "30m"}}
+        owner = policy_ids(tx, plant.tenant)["P"]
+        draft = save_draft(tx, plant.tenant, "policy", owner, "P", definition, base=1, seen=0, author=Author(1, "Kim"), now=plant.now)
+        store_plan(tx, plant.tenant, draft, begin(tx, plant.tenant, draft, plant.now))
+    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw=0)
+    rounds = 0
+    while keeper.rounds():
+        rounds += 1
+        assert rounds < 9
+    (plan,) = plant.rows("plan")
+    assert (plan["state"], plan["counts"]["earlier"], plan["promises"]) == ("ready", 2, 2)
+
+
+def test_a_plan_that_cannot_be_worked_out_says_so_and_is_not_tried_for_ever(plant: Plant) -> None:
+    with plant.database.transaction(plant.tenant) as tx:
+        definition = {"name": "P", "targets": {"first_response": "30m"}}
+        owner = policy_ids(tx, plant.tenant)["P"]
+        draft = save_draft(tx, plant.tenant, "policy", owner, "P", definition, base=1, seen=0, author=Author(1, "Kim"), now=plant.now)
+        store_plan(tx, plant.tenant, draft, begin(tx, plant.tenant, draft, plant.now))
+        tx.execute(update(Connection).where(Connection.name == "old").values(connector="no-longer-installed"))
+    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw=0)
+    while keeper.rounds():
+        pass
+    (plan,) = plant.rows("plan")
+    assert (plan["state"], plan["trouble"]) == ("failed", "KeyError")

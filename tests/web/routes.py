@@ -22,7 +22,7 @@ TABLE_OF = {
     "person_id": "person",
     "token_id": "token",
 }
-WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css", "section": "tenant"}
+WORDS = {"kind": "generic", "connector": "generic", "filename": "app.css", "template": "gold", "section": "tenant"}
 
 
 @dataclass(frozen=True)

@@ -5,25 +5,9 @@ import re
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from sla_plugin.services.apply_policy_file import read_stored
 from sla_plugin.store.connections import get_connection
 from tests.web.conftest import Browser, browser_of
-from tests.web.world import GOLD, World
-
-POLICY = {
-    "name": "Silver",
-    "position": "20",
-    "active": "yes",
-    "calendar": "Berlin office",
-    "warning": "80",
-    "critical": "95",
-    "starts": "creation",
-    "stops": "resolved",
-    "pause_in": "waiting_customer",
-    "conditions": "rows",
-    "group": "all",
-    "target-resolution-P1": "8h",
-}
+from tests.web.world import World
 
 
 def path_to(browser: Browser, page: str, pattern: str) -> str:
@@ -129,105 +113,6 @@ def test_alert_is_taken_with_a_note(world: World) -> None:
     assert text.count("/acknowledge") == before - 1
     assert "called the customer" in browser.get("/alerts?show=acknowledged")
     assert "taken this alert already" in browser.post(path[1])
-
-
-# --- policies -------------------------------------------------------------------------------------------------------
-def test_a_policy_is_made_and_changed(world: World) -> None:
-    browser = browser_of(world)
-    browser.get("/policies/new")
-    text = browser.post("/policies/new", **POLICY, field="priority", operator="in", value="P1, P2")
-    assert "Saved as version 1" in text
-    with world.runtime.database.reading(world.tenant) as tx:
-        definition = read_stored(tx, world.tenant).policies["Silver"][1]
-    assert definition["targets"] == {"resolution": {"P1": "8h"}}
-    assert definition["applies_to"] == {"all": [{"field": "priority", "in": ["P1", "P2"]}]}
-
-
-@pytest.mark.parametrize(
-    ("field", "operator", "typed", "stored", "shown"),
-    [
-        ("created_in_hours", "is", "No", False, "no"),
-        ("created_on_holiday", "is", "true", True, "yes"),
-        ("created_hour", "at_least", "18", 18, "18"),
-        ("created_weekday", "in", "Sat, sun", ["sat", "sun"], "sat, sun"),
-    ],
-)
-def test_a_policy_asks_when_a_ticket_was_created(world: World, field: str, operator: str, typed: str, stored: object, shown: str) -> None:
-    browser = browser_of(world)
-    browser.get("/policies/new")
-    assert "Saved as version 1" in browser.post("/policies/new", **POLICY, field=field, operator=operator, value=typed)
-    with world.runtime.database.reading(world.tenant) as tx:
-        assert read_stored(tx, world.tenant).policies["Silver"][1]["applies_to"] == {"all": [{"field": field, operator: stored}]}
-    path = re.search(r'href="(/policies/\d+)"[^>]*>Silver', browser.get("/policies"))
-    assert path
-    assert f'value="{shown}"' in browser.get(path[1])
-
-
-def test_a_policy_keeps_what_the_form_does_not_show(world: World) -> None:
-    browser = browser_of(world)
-    path = path_to(browser, "/policies", r"/policies/\d+")
-    browser.get(path)
-    form = {**POLICY, "name": "ignored", "version": "1", "position": "10", "field": "organization", "operator": "is", "value": "Acme GmbH"}
-    form |= {f"target-first_response-{p}": "1h" for p in ("P0", "P1", "P2", "P3")}
-    form |= {"target-resolution-P0": "4h cal", "target-resolution-P1": "6h", "target-resolution-P2": "24h", "on_breach": "comment_breach"}
-    assert "Saved as version 2" in browser.post(path, **form)
-    with world.runtime.database.reading(world.tenant) as tx:
-        version, definition = read_stored(tx, world.tenant).policies["Gold"]
-    assert version == 2
-    assert definition["applies_to"] == GOLD["applies_to"]
-    assert definition["targets"] == {"first_response": "1h", "resolution": {"P0": {"target": "4h", "counts": "calendar"}, "P1": "6h", "P2": "24h"}}
-    assert definition["on_breach"] == ["comment_breach"]
-
-
-def test_the_second_editor_is_told(world: World) -> None:
-    browser = browser_of(world)
-    path = path_to(browser, "/policies", r"/policies/\d+")
-    browser.get(path)
-    browser.post(path, **{**POLICY, "version": "1", "target-resolution-P1": "7h"})
-    text = browser.post(path, 422, **{**POLICY, "version": "1", "target-resolution-P1": "5h"})
-    assert "saved version 2" in text
-    assert 'value="5h"' in text
-    assert "Saved as version 3" in browser.post(path, **{**POLICY, "version": "2", "target-resolution-P1": "5h"})
-
-
-@pytest.mark.parametrize(
-    ("wrong", "field", "said"),
-    [
-        pytest.param({"target-resolution-P1": "8"}, "target-resolution-P1", "no unit", id="no unit"),
-        pytest.param({"target-resolution-P1": "2d"}, "target-resolution-P1", "write hours", id="days of business time"),
-        pytest.param({"target-resolution-P1": ""}, "targets", "at least one metric", id="nothing promised"),
-        pytest.param({"warning": "99", "critical": "90"}, "warning", "not before critical", id="thresholds crossed"),
-        pytest.param({"position": "first"}, "position", "whole number", id="position"),
-        pytest.param({"name": ""}, "name", "name of at most", id="no name"),
-        pytest.param({"name": "Gold"}, "name", "already", id="name taken"),
-        pytest.param({"field": "colour", "operator": "is", "value": "red"}, "condition-0", "known are", id="unknown field"),
-        pytest.param({"field": "type", "operator": "is", "value": ""}, "condition-0", "compare with", id="nothing to compare with"),
-        pytest.param({"field": "created_hour", "operator": "at_least", "value": "25"}, "condition-0", "a whole hour from 0 to 23", id="no hour"),
-        pytest.param({"conditions": "text", "applies_to": "all: [{field: x, is: 1}]"}, "applies_to", "no field", id="conditions as text"),
-        pytest.param({"conditions": "text", "applies_to": "{"}, "applies_to", "no YAML", id="no YAML"),
-        pytest.param({"pause_in": "resolved"}, "pause_in", "cannot pause", id="pause in the stop"),
-    ],
-)
-def test_a_wrong_policy_is_refused_beside_its_field(world: World, wrong: dict[str, str], field: str, said: str) -> None:
-    browser = browser_of(world)
-    browser.get("/policies/new")
-    text = browser.post("/policies/new", 422, **{**POLICY, "description": "kept as typed", **wrong})
-    assert 'role="alert"' in text
-    assert f'href="#f-{field}"' in text
-    assert f'id="f-{field}"' in text
-    beside = re.search(rf'id="e-{field}">(.*?)</div>', text, re.DOTALL)
-    assert beside
-    assert said in beside[1]
-    assert "kept as typed" in text
-
-
-def test_conditions_are_added_and_removed_without_javascript(world: World) -> None:
-    browser = browser_of(world)
-    browser.get("/policies/new")
-    text = browser.post("/policies/new", **POLICY, add="yes", field="type", operator="is", value="incident")
-    assert text.count('name="field"') == 2
-    assert 'value="incident"' in text
-    assert browser.post("/policies/new", **POLICY, remove="0", field="type", operator="is", value="incident").count('name="field"') == 0
 
 
 # --- connections, deliveries, outbox ---------------------------------------------------------------------------------
