@@ -15,7 +15,8 @@ from sla_plugin.store.policies import Calendar as CalendarRow
 from sla_plugin.store.policies import calendar_versions
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin import calendar_form, calendar_words
-from sla_plugin.web.admin.calendar_editor import answer, desk_of, put_feeds, show_form, weekly_time
+from sla_plugin.web.admin.calendar_editor import answer, desk_of, show_form, weekly_time
+from sla_plugin.web.admin.calendar_sources import put_feeds
 from sla_plugin.web.admin.frame import page_blueprint, render, viewer
 from sla_plugin.web.admin.policy_form import sentence
 from sla_plugin.web.runtime import Runtime
@@ -70,7 +71,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             return answer(runtime, desk)
         form = calendar_form.form_of(desk.draft.definition if desk.draft is not None else desk.versions[0].definition)
         if viewer().may("calendars.write"):
-            put_feeds(desk, form)
+            put_feeds(desk.feeds, form)
         return show_form(runtime, desk, form, {})
 
     @pages.post("/calendars/<int(max=9223372036854775807):calendar_id>/delete")
