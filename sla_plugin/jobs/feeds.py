@@ -1,4 +1,4 @@
-"""Calendar feeds that are due are read again, one after another. Part of the outbox worker's round, because that process may wait for others."""
+"""Calendar feeds are read again every day, one in each round of the outbox worker, because that process may wait for others."""
 
 from collections.abc import Callable
 
@@ -15,20 +15,17 @@ from sla_plugin.store.duties import Duty
 from sla_plugin.store.policies import Calendar as CalendarRow
 
 log = structlog.get_logger()
-AT_ONCE = 20  # feeds of a round: sending must not wait for a hundred slow hosts
 
 
-def read_due_feeds(database: Database, outside: Outside, clock: Callable[[], int]) -> int:
-    """Read what is due; how many were read."""
-    for done in range(AT_ONCE):
-        with database.reading(Duty.FEEDS) as tx:
-            if due_feed(tx, clock()) is None:
-                return done
-        with database.transaction(Duty.FEEDS) as tx:
-            feed = claim_feed(tx, clock())
-        if feed is not None:
-            read_feed(database, outside, clock, feed)
-    return AT_ONCE
+def read_due_feed(database: Database, outside: Outside, clock: Callable[[], int]) -> None:
+    """Read one feed if that is due; the timekeeper wakes this process again as long as another is."""
+    with database.reading(Duty.FEEDS) as tx:
+        if due_feed(tx, clock()) is None:
+            return
+    with database.transaction(Duty.FEEDS) as tx:
+        feed = claim_feed(tx, clock())
+    if feed is not None:
+        read_feed(database, outside, clock, feed)
 
 
 def read_feed(database: Database, outside: Outside, clock: Callable[[], int], feed: CalendarFeed) -> None:

@@ -17,7 +17,7 @@ from structlog.contextvars import bound_contextvars
 
 from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
 from sla_plugin.jobs.ending import NEVER
-from sla_plugin.jobs.feeds import read_due_feeds
+from sla_plugin.jobs.feeds import read_due_feed
 from sla_plugin.logs import said, where
 from sla_plugin.ports import Account, Answer, Command, Connector, Http
 from sla_plugin.services.outside import Outside, Traced
@@ -132,7 +132,7 @@ def drain_outbox(
         pool.shutdown(wait=not ending.is_set())
     if not ending.is_set():
         recheck_credentials(database, outside, clock)
-        read_due_feeds(database, outside, clock)
+        read_due_feed(database, outside, clock)
     return total
 
 

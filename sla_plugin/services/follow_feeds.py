@@ -19,6 +19,7 @@ from sla_plugin.store.calendar_feeds import CalendarFeed, add_feed_row, change_f
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.policies import Calendar as CalendarRow
 from sla_plugin.store.sealing import Sealer
+from sla_plugin.store.tenants import lock_books
 
 HOUR: Final = 3600 * 1_000_000
 EVERY: Final = 24 * HOUR  # between two readings
@@ -141,6 +142,7 @@ def note_reading(tx: Transaction, tenant: int, feed_id: int, found: ICalHolidays
 
     A calendar follows a feed once somebody saved it with dates of the feed. Too large a change is only noted (`waiting`).
     """
+    lock_books(tx, tenant)  # before the feed's own row: who deletes a calendar takes them in this order
     feed = get_feed(tx, tenant, feed_id)
     row = tx.get(CalendarRow, (tenant, feed.calendar_id)) if feed is not None else None
     if feed is None or row is None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sla_plugin.errors import ConfigurationError, InvalidDefinition, PermanentFailure, TemporaryFailure
-from sla_plugin.jobs.feeds import read_due_feeds
+from sla_plugin.jobs.feeds import read_due_feed
 from sla_plugin.ports import HttpAnswer
 from sla_plugin.reports.lights import lights_of
 from sla_plugin.reports.machine import read_machine
@@ -66,7 +66,7 @@ class Office:
         self.web.body = body
         self.plant.now += EVERY + HOUR
         for _ in range(2):  # a job may run twice
-            read_due_feeds(self.plant.database, self.plant.outside, lambda: self.plant.now)
+            read_due_feed(self.plant.database, self.plant.outside, lambda: self.plant.now)
 
     @property
     def now(self) -> dict[str, Any]:

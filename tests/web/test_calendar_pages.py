@@ -267,6 +267,14 @@ def test_two_calendars_that_are_never_open_together_are_refused(small_world: Wor
     assert 'id="e-hours"' in text
 
 
+def test_a_calendar_of_many_holidays_is_saved(small_world: World) -> None:
+    days = [f"20{year}-{month:02}-{day:02}" for year in range(20, 30) for month in range(1, 13) for day in (1, 8, 15)]
+    path = store(small_world, "Office", holidays=days)
+    browser = browser_of(small_world)
+    assert "Saved as version 2" in browser.post(path, **{**opened(browser, path), "mon": "8-16"}, file=(io.BytesIO(b""), ""))
+    assert stored(small_world)["holidays"] == days
+
+
 def test_readers_see_everything_and_no_button(small_world: World) -> None:
     path = store(small_world, "Spare", exceptions={"2026-12-24": {"hours": ["09:00-12:00"], "label": "short day"}})
     text = browser_of(small_world, "ula@example.com").get(path)
