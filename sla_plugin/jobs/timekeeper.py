@@ -18,6 +18,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.services.prove_mail import overdue as overdue_mail
 from sla_plugin.services.recheck_credentials import EVERY
 from sla_plugin.services.sign_in import MEMORY
+from sla_plugin.store.calendar_feeds import due_feed
 from sla_plugin.store.connections import overdue_check
 from sla_plugin.store.credentials import forget_failures
 from sla_plugin.store.db import Database
@@ -140,13 +141,14 @@ class Timekeeper:
             due = next_call_at(tx)
             depth = outbox_depth(tx)
             unproved = overdue_check(tx, now - EVERY) is not None or is_overdue(tx, now) or overdue_mail(tx, now) is not None
+            unread = due_feed(tx, now) is not None
             mail = next_mail_at(tx)
             mails = (mail is not None and mail <= now) or next_reset_request(tx) is not None
             erasure = next_erasure(tx)
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
         if inbox:
             self.outside.queue.wake_inbox()
-        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved or mails:
+        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved or unread or mails:
             self.outside.queue.wake_outbox()
         self._forget(now, revisions)
         if erasure is not None and self._erase(*erasure):

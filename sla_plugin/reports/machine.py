@@ -14,6 +14,7 @@ from sqlalchemy import and_, select
 from sla_plugin.engine.durations import MINUTE
 from sla_plugin.ports import Limits
 from sla_plugin.store.alerts import alerts_since
+from sla_plugin.store.calendar_feeds import troubled_feeds
 from sla_plugin.store.connections import CIRCUIT_OPEN, Connection, ConnectionState
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import deliveries_since, inbox_depth, last_applied, set_aside_deliveries
@@ -107,12 +108,25 @@ class SignInFigures:
 
 
 @dataclass(frozen=True)
+class FeedFigures:
+    """A calendar feed that needs somebody: it fails since an instant for a reason, or `waiting` dates are too many to be changed by themselves."""
+
+    calendar: int
+    name: str
+    title: str
+    problem: str | None
+    failing_since: int | None
+    waiting: int
+
+
+@dataclass(frozen=True)
 class TenantFigures:
     """One tenant.
 
     inbox       live, history and retrying deliveries
     set_aside   unreadable and failed ones that nobody has replayed
     sign_in     how its sign-in service was when it was last asked; None where none is in use
+    feeds       those calendar feeds that need somebody
     """
 
     id: int
@@ -124,6 +138,7 @@ class TenantFigures:
     connections: Sequence[ConnectionFigures]
     sign_in: SignInFigures | None = None
     mail: MailFigures = MailFigures()
+    feeds: Sequence[FeedFigures] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +186,7 @@ def read_machine(tx: Transaction, now: int, limits: Mapping[str, Limits], tenant
                     for c, s in _connections(tx, one.id)
                 ],
                 mail=MailFigures(mails.get(one.id, Waiting()), len(failed_mails(tx, one.id, FEW)), mail_check(tx, one.id)),
+                feeds=[FeedFigures(*row) for row in troubled_feeds(tx, one.id)],
             )
         )
     return Machine(now, 0 if earliest is None else max(now - earliest, 0), found)

@@ -115,44 +115,6 @@ def test_alert_is_taken_with_a_note(world: World) -> None:
     assert "taken this alert already" in browser.post(path[1])
 
 
-# --- calendars -------------------------------------------------------------------------------------------------------
-def test_a_calendar_is_changed_and_drawn(world: World) -> None:
-    browser = browser_of(world)
-    path = path_to(browser, "/calendars", r"/calendars/\d+")
-    browser.get(path)
-    form = {"version": "1", "time_zone": "Europe/Berlin", "mon": "09:00–12:30, 13:30–18:00", "wed": "22:00-06:00", "holidays": "2026-12-25 Christmas Day", "exceptions": "2026-12-24 09:00-12:00"}  # fmt: skip  # noqa: E501
-    text = browser.post(path, **form)
-    assert "Saved as version 2" in text
-    assert "Wednesday 22:00 to 24:00" in text
-    assert "Thursday 00:00 to 06:00" in text
-    assert "Nothing was different" in browser.post(path, **{**form, "version": "2"})
-
-
-@pytest.mark.parametrize(
-    ("wrong", "field"),
-    [
-        ({"time_zone": "Europe/Berlyn"}, "time_zone"),
-        ({"mon": "09:00-23:59"}, "mon"),
-        ({"tue": "09:00-12:00, 11:00-13:00"}, "tue"),
-        ({"mon": "22:00-06:00", "tue": "05:00-09:00"}, "tue"),
-        ({"mon": ""}, "hours"),
-        ({"holidays": "25.12.2026 Christmas"}, "holidays"),
-        ({"exceptions": "2026-12-24 9 to 12"}, "exceptions"),
-        ({"exceptions": "2026-12-24 09:00-12:00\n2026-12-24 closed"}, "exceptions"),
-        ({"name": ""}, "name"),
-    ],
-)
-def test_a_wrong_calendar_is_refused_beside_its_field(small_world: World, wrong: dict[str, str], field: str) -> None:
-    browser = browser_of(small_world)
-    browser.get("/calendars/new")
-    text = browser.post(
-        "/calendars/new", 422, **{"name": "Office", "time_zone": "Europe/Berlin", "mon": "09:00-17:00", "breaks": "2026-05-04 10:00-11:00", **wrong}
-    )
-    assert f'id="e-{field}"' in text
-    assert f'id="f-{field}"' in text
-    assert "2026-05-04 10:00-11:00" in text
-
-
 # --- connections, deliveries, outbox ---------------------------------------------------------------------------------
 def test_a_generic_connection_shows_its_secret_once(small_world: World) -> None:
     browser = browser_of(small_world)
