@@ -46,4 +46,6 @@ def _beyond(keys: Sequence[Key], values: Sequence[Any]) -> ColumnElement[bool]:
     for number, (key, value) in enumerate(zip(keys, values, strict=True)):
         same = [earlier.column == known for earlier, known in zip(keys[:number], values, strict=False)]
         cases.append(and_(*same, key.column < value if key.descending else key.column > value))
-    return or_(*cases)
+    first, value = keys[0], values[0]
+    # said apart, so that the walk along an index begins here and not at the list's beginning
+    return and_(first.column <= value if first.descending else first.column >= value, or_(*cases))

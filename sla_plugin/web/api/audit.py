@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from sqlalchemy import select
 
 from sla_plugin.reports.audit_trail import Search, fitting, verify_audit
-from sla_plugin.reports.listing import Key, list_rows
+from sla_plugin.reports.listing import list_rows
 from sla_plugin.store.audit import AuditEntry, audit_head
 from sla_plugin.store.tenants import get_tenant
 from sla_plugin.web.access import needs
@@ -17,7 +17,7 @@ from sla_plugin.web.api.resource import Resource
 from sla_plugin.web.api.shapes import Instant, Shape, Text
 from sla_plugin.web.runtime import Runtime
 
-ORDERS = {"number": AuditEntry.number}
+ORDERS = {"at": AuditEntry.at}  # as ix_audit_recent has them; a period is a part of it
 
 
 class EntrySchema(Shape):
@@ -39,7 +39,7 @@ class AuditQuery(PeriodQuery):
     actor = Text(200, metadata={"description": "Part of who did it."})
     what = Text(100, metadata={"description": "Part of what was done."})
     thing = Text(200, metadata={"description": "Part of what changed."})
-    sort = Sort(ORDERS, load_default=[("number", True)])
+    sort = Sort(ORDERS, load_default=[("at", True)])
 
 
 class VerdictSchema(Shape):
@@ -71,7 +71,7 @@ def resource(runtime: Runtime) -> Resource:
     @api.gives(page_schema(EntrySchema))
     def list_entries(query: dict[str, Any]) -> dict[str, Any]:
         """Entries of a period, the latest first."""
-        keys = sort_keys(query, ORDERS, Key(AuditEntry.number, descending=True))
+        keys = sort_keys(query, ORDERS, AuditEntry.number)
         with runtime.database.reading(caller().tenant) as tx:
             since, until = period(query, ZoneInfo(get_tenant(tx, caller().tenant).time_zone), caller().now)
             search = Search(query.get("actor", ""), query.get("what", ""), query.get("thing", ""), since, until)

@@ -133,10 +133,10 @@ def short_page(rows: Sequence[Any], query: Mapping[str, Any], orders: Mapping[st
     return _answer(shown, query, len(rows), False, following)
 
 
-def sort_keys(query: Mapping[str, Any], columns: Mapping[str, Any], last: Key) -> list[Key]:
-    """The keys of a long list: what is sorted by, then `last`, which is unique."""
-    chosen = [Key(columns[name], descending) for name, descending in query.get("sort") or []]
-    return chosen if any(key.column is last.column for key in chosen) else [*chosen, last]
+def sort_keys(query: Mapping[str, Any], columns: Mapping[str, Any], last: Any) -> list[Key]:
+    """The keys of a long list: what is sorted by, then the column `last`, which is unique, in the same direction."""
+    chosen = [Key(columns[name], descending) for name, descending in query["sort"]]
+    return chosen if any(key.column is last for key in chosen) else [*chosen, Key(last, chosen[-1].descending)]
 
 
 def after_of(query: Mapping[str, Any], keys: Sequence[Key]) -> tuple[Any, ...] | None:
