@@ -30,7 +30,7 @@ class CalendarFeed(TenantRow, Base):
     )
     calendar_id: Mapped[int]
     title: Mapped[str] = mapped_column(String(200))
-    sealed_url: Mapped[str] = mapped_column(Text)
+    sealed_url: Mapped[str] = mapped_column(Text, info={"sealed": True})
     added_at: Mapped[int]
     due_at: Mapped[int]
     read_at: Mapped[int | None]
