@@ -11,6 +11,7 @@ from sla_plugin.errors import SlaPluginError
 from sla_plugin.logs import where
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.place_tickets import check_places, place_tickets
 from sla_plugin.services.recheck_credentials import EVERY
 from sla_plugin.store.connections import overdue_check
 from sla_plugin.store.db import Database
@@ -19,7 +20,7 @@ from sla_plugin.store.duties import Duty
 from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
 from sla_plugin.store.tenants import book_revision, tenant_ids
-from sla_plugin.store.tickets import earliest_transition
+from sla_plugin.store.tickets import earliest_transition, unplaced_tickets
 
 log = structlog.get_logger()
 CHUNK = 500  # promises of a sweep's transaction; a tenth on SQLite
@@ -27,6 +28,7 @@ LATER = 60_000_000  # a promise that cannot be evaluated is looked at again afte
 FAULTS = (SlaPluginError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 FORGET = 3600 * 1_000_000  # how often it drops raw bodies that are old enough
 SLICE = 250  # promises of a transaction when many are due at once; a tenth on SQLite. More gains little, and holds their locks for longer
+CHECK = 24 * 3600 * 1_000_000  # how often places in lists are compared with the clocks
 ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
 
 
@@ -42,6 +44,7 @@ class Timekeeper:
         self._rounds_at = 0
         self._raw = raw
         self._forgot_at = 0
+        self._checked: dict[int, tuple[int, int]] = {}  # tenant -> (when this look over its places began, the last ticket looked at)
         self._swept: dict[int, int] = {}  # tenant -> revision that all its open promises have
 
     def run(self, stop: threading.Event) -> None:
@@ -127,6 +130,7 @@ class Timekeeper:
             depth = outbox_depth(tx)
             unproved = overdue_check(tx, now - EVERY) is not None
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
+            unplaced = next((tenant for tenant in revisions if unplaced_tickets(tx, tenant, 1)), None)
         if inbox:
             self.outside.queue.wake_inbox()
         if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved:
@@ -142,7 +146,30 @@ class Timekeeper:
                         self._swept[tenant] = revision
                 self._rounds_at = 0
                 return True
-        return False
+        return self._place(unplaced) or any(self._check(tenant) for tenant in revisions)
+
+    def _place(self, tenant: int | None) -> bool:
+        """Work out the places in lists of a chunk of tickets that have none. True if more may be left."""
+        if tenant is None:
+            return False
+        with self.database.transaction(tenant) as tx:
+            done = place_tickets(tx, tenant, self._share(CHUNK))
+        self._rounds_at = 0 if done else self._rounds_at
+        return done > 0
+
+    def _check(self, tenant: int) -> bool:
+        """Once a day, beginning with the start of this process, compare a chunk of places with the clocks. True if more are left."""
+        began, last = self._checked.get(tenant, (self.clock(), 0))
+        if last < 0:
+            if self.clock() - began < CHECK:
+                return False
+            began, last = self.clock(), 0
+        with self.database.transaction(tenant) as tx:
+            last = check_places(tx, tenant, last, self._share(CHUNK))
+        self._checked[tenant] = (began, last)
+        if last >= 0:
+            self._rounds_at = 0
+        return last >= 0
 
 
 class _Alarm:

@@ -24,6 +24,7 @@ class Delivery(TenantRow, Base):
         # the inbox: one partial index across tenants (a work queue is exempt from tenant first)
         Index("ix_delivery_inbox", "history", "id", postgresql_where=text("state = 'stored'"), sqlite_where=text("state = 'stored'")),
         Index("ix_delivery_recent", "tenant_id", "connection_id", "received_at"),
+        Index("ix_delivery_ignored", "tenant_id", "id", postgresql_where=text("state = 'ignored'"), sqlite_where=text("state = 'ignored'")),
         Index("ix_delivery_set_aside", "tenant_id", "state", "id", postgresql_where=text(_SET_ASIDE), sqlite_where=text(_SET_ASIDE)),
     )
     connection_id: Mapped[int]

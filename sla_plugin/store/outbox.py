@@ -23,6 +23,8 @@ class CommandRow(TenantRow, Base):
         UniqueConstraint("tenant_id", "key"),
         Index("ix_command_pending", "connection_id", "external_id", postgresql_where=text("state = 'pending'"), sqlite_where=text("state = 'pending'")),
         Index("ix_command_promise", "tenant_id", "promise_id"),
+        Index("ix_command_state", "tenant_id", "state", "id"),
+        Index("ix_command_connection", "tenant_id", "connection_id", "state", "id"),
         Index("ix_command_unsettled", "tenant_id", "connection_id", "state", postgresql_where=text(_UNSETTLED), sqlite_where=text(_UNSETTLED)),
     )
     key: Mapped[str] = mapped_column(String(300))
