@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import String, cast, select
 
 from sla_plugin.reports.export_rows import instant_text
-from sla_plugin.reports.queries import PAGE, Page
+from sla_plugin.reports.lists import PAGE, Page
 from sla_plugin.store.audit import AuditEntry, audit_head, chain_digest, content_digest
 from sla_plugin.store.db import Transaction
 

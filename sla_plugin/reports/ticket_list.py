@@ -63,7 +63,9 @@ def list_tickets(
     return Page([Listed(row, row.place) for row in page.rows], page.after, page.looked)
 
 
-def count_tickets(tx: Transaction, tenant: int, *, filters: Mapping[str, str] | None = None, text: str = "", tabs: Collection[str] = STANDINGS) -> dict[str, Count]:
+def count_tickets(
+    tx: Transaction, tenant: int, *, filters: Mapping[str, str] | None = None, text: str = "", tabs: Collection[str] = STANDINGS
+) -> dict[str, Count]:
     """How many tickets some tabs have, each up to a bound."""
     narrowed, rest = _narrowed(tenant, filters or {}, text)
     if narrowed is None:

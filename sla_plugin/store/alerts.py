@@ -9,7 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sla_plugin.store.bulk import among, insert_rows, of_tenant, update_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 
-
 LEVELS = ("warning", "critical", "breach", "requested")  # the last one stands alone: somebody asks to escalate
 OPEN = "acknowledged_at IS NULL AND resolved_at IS NULL AND NOT surpassed"
 TAKEN = "acknowledged_at IS NOT NULL AND resolved_at IS NULL AND NOT surpassed"
