@@ -33,7 +33,6 @@ class Listed(NamedTuple):
     organization: str | None
     phase: str | None
     breached_at: int | None
-    policy_id: int | None
 
 
 def list_alerts(
@@ -74,7 +73,8 @@ def matching_alerts(tx: Transaction, tenant: int, filters: Mapping[str, str], mo
 
 def last_alert_at(tx: Transaction, tenant: int) -> int | None:
     """When the last alert was raised."""
-    return tx.scalar(select(func.max(ALERTS.c.raised_at)).where(ALERTS.c.tenant_id == tenant))
+    found: int | None = tx.scalar(select(func.max(ALERTS.c.raised_at)).where(ALERTS.c.tenant_id == tenant))
+    return found
 
 
 def _branches(tenant: int, tab: str, actor: str, filters: Mapping[str, str]) -> tuple[list[Branch], list[Rest]]:
@@ -110,6 +110,7 @@ def _with_tickets(tx: Transaction, tenant: int, alerts: Any) -> list[Listed]:
     rows = []
     for alert in alerts:
         ticket, clock = tickets.get(alert.ticket_id), clocks.get((alert.promise_id, alert.metric, alert.cycle))
-        said = (ticket.subject, ticket.organization) if ticket is not None else ("", None)
-        rows.append(Listed(alert, *said, *((clock.phase, clock.breached_at) if clock is not None else (None, None)), alert.policy_id))
+        subject, organization = (ticket.subject, ticket.organization) if ticket is not None else ("", None)
+        phase, breached_at = (clock.phase, clock.breached_at) if clock is not None else (None, None)
+        rows.append(Listed(alert, subject, organization, phase, breached_at))
     return rows

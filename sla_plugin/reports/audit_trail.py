@@ -12,6 +12,7 @@ from sla_plugin.store.audit import AuditEntry, audit_head, chain_digest, content
 from sla_plugin.store.db import Transaction
 
 CHUNK = 1000
+LOOKED = 20_000  # entries that one page of a search looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,23 @@ def _in_order(tx: Transaction, tenant: int) -> Iterator[AuditEntry]:
 
 
 def search_audit(tx: Transaction, tenant: int, search: Search, after: int | None = None, limit: int = PAGE) -> Page:
-    """Entries that fit, the latest first; `after`: the number below which to go on."""
-    query = select(AuditEntry).where(AuditEntry.tenant_id == tenant)
+    """Entries that fit, the latest first; `after`: the number below which to go on.
+
+    Words are looked for in LOOKED entries at a time (an index for them would cost every transaction of the tenant): a page that ends short says so, and where
+    to look further. Days are found by the index of instants, which grow with the numbers.
+    """
+    top = after
+    if search.until is not None:
+        first_late = tx.scalar(
+            select(AuditEntry.number).where(AuditEntry.tenant_id == tenant, AuditEntry.at >= search.until).order_by(AuditEntry.at, AuditEntry.number).limit(1)
+        )
+        top = first_late if top is None or (first_late is not None and first_late < top) else top
+    looked = select(AuditEntry.number).where(AuditEntry.tenant_id == tenant)
+    if top is not None:
+        looked = looked.where(AuditEntry.number < top)
+    some = looked.order_by(AuditEntry.number.desc()).offset(LOOKED - 1).limit(1)
+    last = tx.scalar(some)  # where to stop looking; None: the beginning comes first
+    query = select(AuditEntry).where(AuditEntry.tenant_id == tenant, AuditEntry.number >= (last if last is not None else 0))
     for column, text in ((AuditEntry.actor, search.actor), (AuditEntry.what, search.what), (cast(AuditEntry.changes, String), search.thing)):
         if text:
             query = query.where(column.icontains(text, autoescape=True))
@@ -84,10 +100,20 @@ def search_audit(tx: Transaction, tenant: int, search: Search, after: int | None
         query = query.where(AuditEntry.at >= search.since)
     if search.until is not None:
         query = query.where(AuditEntry.at < search.until)
-    if after is not None:
-        query = query.where(AuditEntry.number < after)
+    if top is not None:
+        query = query.where(AuditEntry.number < top)
     rows = tx.scalars(query.order_by(AuditEntry.number.desc()).limit(limit + 1)).all()
-    return Page(rows[:limit], (rows[limit - 1].number, 0) if len(rows) > limit else None)
+    if len(rows) > limit:
+        return Page(rows[:limit], (rows[limit - 1].number, 0))
+    if last is None or (search.since is not None and _before(tx, tenant, last, search.since)):
+        return Page(rows, None)
+    return Page(rows, (last, 0), LOOKED)
+
+
+def _before(tx: Transaction, tenant: int, number: int, at: int) -> bool:
+    """Whether an entry, and so all before it, was made before an instant."""
+    made = tx.scalar(select(AuditEntry.at).where(AuditEntry.tenant_id == tenant, AuditEntry.number == number))
+    return made is not None and made < at
 
 
 def audit_data(entry: AuditEntry) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How every list is read, by pages and by the API: in the order of an index, a page at a time, counted up to a bound.
 
-A list is walked in *branches*: conditions of equality that an index begins with, after which it goes on in the order of the list. Branches that differ in one
-word (breached, critical, …) are merged as they come; nothing is sorted and nothing is read that is not shown. A second filter beside the one that an index
+A list is walked in *branches*: conditions of equality that an index begins with, after which it goes on in the order of the list. Of branches that differ in
+one word (breached, critical, …) a page each is read and merged; no more than that is sorted. A second filter beside the one that an index
 serves is looked at row by row, LOOKED rows a page: a page may then be short of rows, and still have a next one.
 """
 
@@ -97,12 +97,14 @@ def read_page(
 
 
 def _in_order(walks: Sequence[Select[Any]], names: Sequence[str], descending: bool, limit: int) -> Select[Any]:
+    def in_order(query: Select[Any]) -> Select[Any]:
+        chosen = query.selected_columns
+        return query.order_by(*(chosen[name].desc() if descending else chosen[name] for name in names)).limit(limit)
+
     if len(walks) == 1:
-        walk = walks[0]
-        chosen = {column.name: column for column in walk.selected_columns}
-        return walk.order_by(*(chosen[name].desc() if descending else chosen[name] for name in names)).limit(limit)
-    merged = union_all(*walks).subquery("merged")
-    return select(merged).order_by(*(merged.c[name].desc() if descending else merged.c[name] for name in names)).limit(limit)
+        return in_order(walks[0])
+    # each ends by itself: left to the planner, the branches are read whole and sorted
+    return in_order(select(union_all(*(select(in_order(walk).subquery()) for walk in walks)).subquery("merged")))
 
 
 def _looked_through(tx: Transaction, walks: Sequence[Select[Any]], names: Sequence[str], descending: bool, rest: Collection[Rest], limit: int) -> Page:

@@ -1,5 +1,7 @@
 """Alerts: what needs a person now?"""
 
+from typing import Any
+
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
@@ -83,7 +85,7 @@ def _selected() -> list[int]:
 
 def _back() -> str:
     """The list as it was narrowed; its first page, since rows have moved."""
-    kept = {name: value for name in (*LISTING.filters, "show") if (value := request.form.get(name, "")[:40])}
+    kept: dict[str, Any] = {name: value for name in (*LISTING.filters, "show") if (value := request.form.get(name, "")[:40])}
     return url_for("alerts.listing", **kept)
 
 

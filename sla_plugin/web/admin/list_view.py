@@ -7,7 +7,7 @@ from typing import Any
 from flask import request, url_for
 
 from sla_plugin.language import gettext
-from sla_plugin.reports.lists import MOST, PAGE, Count, Key, Listing, Page
+from sla_plugin.reports.lists import Count, Key, Listing, Page
 from sla_plugin.web.formats import number
 
 LONGEST = 200  # letters of a text that is searched for
@@ -120,4 +120,4 @@ def where(view: ListView, page: Page, count: Count | None) -> str:
 
 def list_words() -> dict[str, Any]:
     """What the macros of lists need in their templates."""
-    return {"counted": counted, "counted_short": counted_short, "where": where, "page_size": PAGE, "most": MOST}
+    return {"counted": counted, "counted_short": counted_short, "where": where}
