@@ -237,7 +237,7 @@ def _detail(runtime: Runtime, connection_id: int, form: Any, errors: dict[str, s
         if connection is None:
             abort(404, "There is no such connection here.")
         state = get_state(tx, tenant, connection_id)
-        deliveries = deliveries_since(tx, tenant, connection_id, now - DAY, MOST)
+        deliveries = deliveries_since(tx, tenant, [connection_id], now - DAY, MOST)[connection_id]
         commands = {state: count.number for state, count in count_commands(tx, tenant, connection_id).items()}
     if form is None:
         form = MultiDict(
