@@ -36,7 +36,7 @@ class ListView:
 
     def link(self, **changes: object) -> str:
         """The address of the first page with something else chosen (None or empty: not chosen)."""
-        asked: dict[str, Any] = {**self.kept, **{name: str(value) for name, value in changes.items() if value not in (None, "")}}
+        asked: dict[str, Any] = {**(request.view_args or {}), **self.kept, **{name: str(value) for name, value in changes.items() if value not in (None, "")}}
         gone = {name for name, value in changes.items() if value in (None, "")}
         wanted: dict[str, Any] = {name: value for name, value in asked.items() if name not in gone}
         return url_for(request.endpoint or "", **wanted)

@@ -15,6 +15,8 @@ from sla_plugin.language import gettext, marked
 from sla_plugin.reports import queries
 from sla_plugin.reports.clock_picture import clock_picture
 from sla_plugin.reports.command_list import list_commands
+from sla_plugin.reports.event_list import LISTING as EVENTS
+from sla_plugin.reports.event_list import list_events
 from sla_plugin.reports.standing import state_word
 from sla_plugin.reports.ticket_list import LISTING, OPEN, clocks_of_tickets, count_tickets, list_tickets, unplaced
 from sla_plugin.services.choose_policy import choose_policy
@@ -94,6 +96,18 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def show(ticket_id: int) -> str:
         """One ticket: where it stands, and why."""
         return _page(runtime, ticket_id, MultiDict(), {})[0]
+
+    @pages.get("/tickets/<int(max=9223372036854775807):ticket_id>/events")
+    @needs("tickets.read")
+    def events(ticket_id: int) -> str:
+        """Every event of a ticket, a page at a time."""
+        view = list_view(EVENTS)
+        with runtime.database.reading(viewer().tenant) as tx:
+            ticket = get_ticket(tx, viewer().tenant, ticket_id)
+            if ticket is None:
+                abort(404, gettext("There is no such ticket here."))
+            page = list_events(tx, viewer().tenant, ticket.promise_id, filters=view.filters, sort=view.sort, after=view.after)
+        return render("ticket_events.html", view=view, page=page, ticket=ticket, **list_words())
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/escalate")
     @needs("tickets.escalate")
