@@ -1,6 +1,6 @@
 """The list of tickets: by their tightest clock, narrowed by what an index serves, found by words."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, case, func, select
@@ -25,7 +25,6 @@ LISTING = Listing(
     },
     {"due": False, "-due": True},
 )
-INDEX = "ix_ticket_place"  # of the list that nothing narrows
 _SHOWN = tuple(
     TICKETS.c[name]
     for name in (
@@ -57,7 +56,11 @@ def list_tickets(
     narrowed, rest = _narrowed(tenant, filters or {}, text)
     if narrowed is None:
         return Page([], None)
-    branches = [[*narrowed, TICKETS.c.standing == standing] for standing in TABS.get(tab, STANDINGS)]
+    standings = TABS.get(tab, STANDINGS)
+    if wanted_words(text):  # few: they are found once, and sorted
+        branches: list[Branch] = [[*narrowed, TICKETS.c.standing.in_(standings)]]
+    else:
+        branches = [[*narrowed, TICKETS.c.standing == standing] for standing in standings]
     order = (TICKETS.c.place, TICKETS.c.id)
     page = read_page(tx, _SHOWN, branches, order, descending=LISTING.descending(sort), rest=rest, after=after, limit=limit)
     return Page([Listed(row, row.place) for row in page.rows], page.after, page.looked)
@@ -70,6 +73,9 @@ def count_tickets(
     narrowed, rest = _narrowed(tenant, filters or {}, text)
     if narrowed is None:
         return {tab: Count(0) for tab in tabs}
+    if wanted_words(text):
+        found = tx.execute(select(TICKETS.c.standing, func.count().label("number")).where(*narrowed).group_by(TICKETS.c.standing)).all()
+        return {tab: Count(sum(row.number for row in found if row.standing in TABS[tab])) for tab in tabs}
     return count_rows(tx, TICKETS, {tab: [[*narrowed, TICKETS.c.standing == standing] for standing in TABS[tab]] for tab in tabs}, rest)
 
 
@@ -100,12 +106,6 @@ def _narrowed(tenant: int, filters: Mapping[str, str], text: str) -> tuple[list[
         else:
             rest.append(lambda columns, name=one.column, value=value: cast(ColumnElement[bool], columns[name] == value))  # type: ignore[misc]
     return begins, rest
-
-
-def branches_of(tenant: int, tab: str, filters: Mapping[str, str]) -> Sequence[Branch]:
-    """The branches that a tab walks: for those who look at plans."""
-    narrowed, _ = _narrowed(tenant, filters, "")
-    return [] if narrowed is None else [[*narrowed, TICKETS.c.standing == standing] for standing in TABS[tab]]
 
 
 def clocks_of_tickets(tx: Transaction, tenant: int, tickets: Collection[int]) -> dict[int, list[Clock]]:

@@ -76,8 +76,10 @@ ONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the 
 @ONE
 def test_counting_ends_somewhere(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "MOST", 3)
+    more_tickets(world, 8)
     text = browser_of(world).get("/tickets")
-    assert re.search(r"1–5 of more than \d", text)
+    assert "1–13 of more than 13" in text
+    assert re.search(r'Running <span class="count">3\+<', text)
 
 
 @ONE
@@ -153,12 +155,12 @@ def alerts(browser: Browser, path: str = "/alerts") -> list[str]:
 
 def test_an_alert_is_taken_and_given_back(world: World) -> None:
     browser = browser_of(world)
-    assert alerts(browser) == ["4820", "4821", "4812"]
+    assert alerts(browser) == ["4821", "4820", "4812"]
     path = re.search(r'action="(/alerts/\d+)/acknowledge"', browser.get("/alerts"))
     assert path
     browser.post(f"{path[1]}/acknowledge", note="calling")
-    assert alerts(browser) == ["4821", "4812"]
-    assert alerts(browser, "/alerts?show=mine") == ["4820"]
+    assert alerts(browser) == ["4820", "4812"]
+    assert alerts(browser, "/alerts?show=mine") == ["4821"]
     assert "Undo" in browser.get("/alerts?show=mine")
     assert alerts(browser_of(world, "ana@example.com"), "/alerts?show=mine") == []
     world.runtime.clock = lambda: NOW + 6 * 60_000_000  # type: ignore[method-assign]
@@ -167,7 +169,7 @@ def test_an_alert_is_taken_and_given_back(world: World) -> None:
     assert "stands open again" in browser.post(f"{path[1]}/give-back")
     assert "Nobody had it any more" in browser.post(f"{path[1]}/give-back")
     assert sorted(alerts(browser)) == ["4812", "4820", "4821"]
-    assert [e["what"] for e in world.rows("audit_entry")][-2:] == ["alert acknowledged", "alert given back"]
+    assert [e["what"] for e in world.rows("audit_entry") if "alert" in e["what"]] == ["alert acknowledged", "alert given back"]
 
 
 @ONE

@@ -116,7 +116,8 @@ def where(view: ListView, page: Page, count: Count | None) -> str:
     last = view.first + len(page.rows) - 1
     if count is None or (not count.more and count.number < last):  # something has come or gone meanwhile
         return f"{number(view.first)}–{number(last)}"
-    return gettext("%(first)s–%(last)s of %(count)s", first=number(view.first), last=number(last), count=counted(count))
+    total = Count(max(count.number, last), count.more)
+    return gettext("%(first)s–%(last)s of %(count)s", first=number(view.first), last=number(last), count=counted(total))
 
 
 def list_words() -> dict[str, Any]:
