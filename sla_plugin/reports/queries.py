@@ -1,10 +1,12 @@
 """What pages ask of the store beside their lists (lists.py): read only, set-based, a fixed number of queries per page. Instants are microseconds (UTC)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import and_, case, func, select, text
 
+from sla_plugin.store.alerts import ALERTS, OPEN
 from sla_plugin.store.audit import AuditEntry
 from sla_plugin.store.clocks import Clock, Correction, Record
 from sla_plugin.store.connections import Connection, ConnectionState
@@ -13,13 +15,42 @@ from sla_plugin.store.deliveries import Delivery
 from sla_plugin.store.events import EventRow
 from sla_plugin.store.policies import CalendarVersion, PolicyVersion
 from sla_plugin.store.tenants import Tenant
-from sla_plugin.store.tickets import PromiseRow
+from sla_plugin.store.tickets import STANDINGS, TICKETS, PromiseRow
 
 
 # --- tenants ---------------------------------------------------------------------------------------------------------
 def read_tenant(tx: Transaction, tenant: int) -> Tenant:
     """The tenant's name and zone."""
     return tx.scalars(select(Tenant).where(Tenant.id == tenant)).one()
+
+
+# --- what every page tells --------------------------------------------------------------------------------------------
+STATES = STANDINGS[:-1]  # of tickets with a clock
+MOST_SIGNS = 100
+
+
+@dataclass(frozen=True)
+class BreachSigns:
+    """Tickets with a breached clock, counted up to MOST_SIGNS, and whether a breach waits to be acknowledged."""
+
+    count: int
+    unacknowledged: bool
+
+    @property
+    def shown(self) -> str:
+        """The count as a title shows it."""
+        return f"{self.count}" if self.count < MOST_SIGNS else f"{MOST_SIGNS - 1}+"
+
+
+NO_BREACHES = BreachSigns(0, False)
+
+
+def open_breaches(tx: Transaction, tenant: int) -> BreachSigns:
+    """What title and icon of a page tell; a bounded look into two indexes, for every page asks it."""
+    some = select(TICKETS.c.id).where(TICKETS.c.tenant_id == tenant, TICKETS.c.standing == "breached").limit(MOST_SIGNS).subquery()
+    waits = select(ALERTS.c.id).where(ALERTS.c.tenant_id == tenant, text(OPEN), ALERTS.c.level == "breach").limit(1).scalar_subquery()
+    count, waiting = tx.execute(select(select(func.count()).select_from(some).scalar_subquery(), waits)).one()
+    return BreachSigns(int(count), waiting is not None)
 
 
 # --- figures -----------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ PAGES = (
     "/deliveries/replay",
     "/outbox",
     "/outbox?state=dry_run",
+    "/outbox/retry",
     "/people",
     "/tokens",
     "/audit",

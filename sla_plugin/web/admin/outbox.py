@@ -8,6 +8,7 @@ from sla_plugin.language import gettext, ngettext
 from sla_plugin.reports import queries
 from sla_plugin.reports.command_list import LISTING, count_commands, list_commands
 from sla_plugin.services.retry_commands import retry_commands
+from sla_plugin.store.connections import list_connections
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES
 from sla_plugin.web.admin.frame import page_blueprint, render, viewer
@@ -41,6 +42,17 @@ def blueprint(runtime: Runtime) -> Blueprint:
             metrics=METRIC_TITLES,
             **list_words(),
         )
+
+    @pages.get("/outbox/retry")
+    @needs("outbox.retry")
+    def retry_plan() -> str:
+        """What another try of all that failed means, with their number."""
+        connection = list_view(LISTING).filters.get("connection", "")
+        chosen = int(connection) if connection.isascii() and connection.isdigit() and len(connection) < 19 else None
+        with runtime.database.reading(viewer().tenant) as tx:
+            count = count_commands(tx, viewer().tenant, chosen, ("failed",))["failed"]
+            names = {c.id: c.name for c in list_connections(tx, viewer().tenant)}
+        return render("retry_plan.html", count=count, connection=chosen or "", name=names.get(chosen or 0), **list_words())
 
     @pages.post("/outbox/retry")
     @needs("outbox.retry")
