@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from sla_plugin.errors import InvalidDefinition
 
@@ -20,6 +20,8 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WHOLE_DAY: Final[tuple[Span, ...]] = ((0, MIDNIGHT),)
 FIRST_YEAR: Final = 1900  # what calendars know of; a date outside is a typing error
 LAST_YEAR: Final = 2199
+_HOLIDAY_KEYS: Final = ("date", "name", "source")
+_DATED_KEYS: Final = ("hours", "label")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WALL_TIME: Final = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)", re.ASCII)
 
@@ -31,8 +33,16 @@ def read_time_zone(value: object, field: str) -> str:
     try:
         ZoneInfo(value)
     except (LookupError, ValueError, OSError) as error:  # not found; not a key; a folder of the tz database
-        raise InvalidDefinition(field, f"{value!r} is no known time zone; write an IANA zone, e.g. Europe/Berlin") from error
+        raise InvalidDefinition(field, f"{value!r} is no known time zone; {_nearest_zone(value)}") from error
     return value
+
+
+def _nearest_zone(typed: str) -> str:
+    """What to say instead of a zone that does not exist: its city, or the whole name, may be spelled almost like one that does."""
+    zones = sorted(available_timezones())
+    names = {name.rsplit("/", 1)[-1].lower(): name for name in zones} | {name.lower(): name for name in zones}
+    near = get_close_matches(typed[:64].strip().lower().replace(" ", "_"), names, n=1, cutoff=0.75)
+    return f"did you mean {names[near[0]]}?" if near else "write an IANA zone, e.g. Europe/Berlin"
 
 
 def read_weekly_hours(value: object, field: str) -> tuple[tuple[Span, ...], ...]:
@@ -61,8 +71,8 @@ def read_holidays(value: object, field: str) -> tuple[tuple[date, str], ...]:
         place, name = f"{field}[{index}]", ""
         if isinstance(entry, Mapping):
             for key in entry:
-                if key not in ("date", "name"):
-                    raise InvalidDefinition(join(place, str(key)), unknown(str(key), ("date", "name")))
+                if key not in _HOLIDAY_KEYS:
+                    raise InvalidDefinition(join(place, str(key)), unknown(str(key), _HOLIDAY_KEYS))
             name, entry, place = str(entry.get("name") or ""), entry.get("date"), join(place, "date")
         day = _date(entry, place)
         days[day] = days.get(day) or name
@@ -70,7 +80,7 @@ def read_holidays(value: object, field: str) -> tuple[tuple[date, str], ...]:
 
 
 def read_dated_spans(value: object, field: str) -> tuple[tuple[date, tuple[Span, ...]], ...]:
-    """(date, spans) ascending; a date without intervals has no spans."""
+    """(date, spans) ascending; a date without intervals has no spans. Each date has a list of intervals, or `{hours: [...], label: ...}`."""
     if value is None:
         return ()
     if not isinstance(value, Mapping):
@@ -81,6 +91,11 @@ def read_dated_spans(value: object, field: str) -> tuple[tuple[date, tuple[Span,
         day = _date(key, place)
         if day in dated:
             raise InvalidDefinition(place, "this date is given twice")
+        if isinstance(intervals, Mapping):
+            for word in intervals:
+                if word not in _DATED_KEYS:
+                    raise InvalidDefinition(join(place, str(word)), unknown(str(word), _DATED_KEYS))
+            intervals = intervals.get("hours")
         dated[day] = _spans(intervals, place)
     for day, spans in dated.items():
         following = day + timedelta(days=1)

@@ -2,11 +2,12 @@
 
 Written conventions: a wall time in a spring gap shifts forward by the gap (02:30 becomes 03:30), an end as well as a start; in the autumn overlap the first
 occurrence counts; an interval that becomes empty is dropped; a date that a zone skips has no hours. Holidays, exceptions and breaks belong to calendar dates:
-an overnight shift is two segments, cut at midnight. An exception is more particular than a holiday: on a date that has both, the exception holds.
+an overnight shift is two segments, cut at midnight. An exception is more particular than a holiday: on a date that has both, the exception holds. An extra
+shift is added to whatever its date has, also to none; a break is cut out last.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
@@ -24,6 +25,7 @@ from sla_plugin.engine.calendar_definitions import (
     span_texts,
     unknown,
 )
+from sla_plugin.engine.calendar_notes import DATED, Notes, holiday_entry, read_notes
 from sla_plugin.errors import InvalidDefinition
 
 Interval = tuple[int, int]  # microseconds UTC, from inclusive, to exclusive
@@ -31,7 +33,7 @@ NamedInterval = tuple[int, int, str]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
-_KEYS: Final = ("time_zone", "hours", "holidays", "exceptions", "breaks")
+_KEYS: Final = ("time_zone", "hours", "holidays", "exceptions", "extra", "breaks", "switched_off", "unticked")
 _EDGE: Final = timedelta(days=2)  # a local date is never further than this from the UTC date of the same name
 
 
@@ -65,6 +67,8 @@ class Calendar:
     holidays     (date, name or "") ascending
     exceptions   (date, spans that replace the hours of that date; none = closed) ascending
     breaks       (date, spans cut out of that date) ascending
+    extra        (date, spans added to whatever that date has) ascending
+    notes        what only people read
     """
 
     time_zone: str
@@ -72,6 +76,8 @@ class Calendar:
     holidays: tuple[tuple[date, str], ...] = ()
     exceptions: tuple[tuple[date, tuple[Span, ...]], ...] = ()
     breaks: tuple[tuple[date, tuple[Span, ...]], ...] = ()
+    extra: tuple[tuple[date, tuple[Span, ...]], ...] = ()
+    notes: Notes = field(default=Notes(), compare=False)
 
     @classmethod
     def from_definition(cls, definition: Mapping[str, Any], where: str) -> "Calendar":
@@ -79,9 +85,12 @@ class Calendar:
 
             {"time_zone": "Europe/Berlin",
              "hours": "24x7" or {"mon": ["09:00-12:30", "13:30-18:00"], "wed": ["22:00-06:00"], "thu": [["09:00", "24:00"]]},
-             "holidays": ["2026-12-25", {"date": "2026-01-06", "name": "Epiphany"}],
-             "exceptions": {"2026-12-24": ["09:00-12:00"], "2026-12-31": []},
-             "breaks": {"2026-05-01": ["10:00-11:30"]}}
+             "holidays": ["2026-12-25", {"date": "2026-01-06", "name": "Epiphany", "source": "DE-BY"}],
+             "exceptions": {"2026-12-24": ["09:00-12:00"], "2026-12-31": {"hours": [], "label": "stocktaking"}},
+             "extra": {"2026-05-02": ["10:00-14:00"]}, "breaks": {"2026-05-04": ["10:00-11:30"]},
+             "switched_off": {"sat": ["10:00-14:00"]}, "unticked": ["2026-12-24"]}
+
+        The last two are notes for people: what a closed day had, and which holidays do not count.
 
         Raises InvalidDefinition, naming the field, for whatever cannot work; a calendar without any open minute is one.
         """
@@ -96,8 +105,11 @@ class Calendar:
             holidays=read_holidays(definition.get("holidays"), join(where, "holidays")),
             exceptions=read_dated_spans(definition.get("exceptions"), join(where, "exceptions")),
             breaks=read_dated_spans(definition.get("breaks"), join(where, "breaks")),
+            extra=read_dated_spans(definition.get("extra"), join(where, "extra")),
+            notes=read_notes(definition, where),
         )
-        if not any(calendar.hours) and not any(calendar.intervals(year_start(day.year - 1), year_start(day.year + 2)) for day, _ in calendar.exceptions):
+        dated = (*calendar.exceptions, *calendar.extra)
+        if not any(calendar.hours) and not any(calendar.intervals(year_start(day.year - 1), year_start(day.year + 2)) for day, _ in dated):
             raise InvalidDefinition(join(where, "hours"), 'no minute is ever open, so no target could be met; give at least one interval, or "24x7"')
         return calendar
 
@@ -106,11 +118,16 @@ class Calendar:
         hours = {day: span_texts(spans) for day, spans in zip(WEEKDAYS, self.hours, strict=True) if spans}
         definition: dict[str, Any] = {"time_zone": self.time_zone, "hours": "24x7" if self._every_minute else hours}
         if self.holidays:
-            definition["holidays"] = [{"date": day.isoformat(), "name": name} if name else day.isoformat() for day, name in self.holidays]
-        for key, dated in (("exceptions", self.exceptions), ("breaks", self.breaks)):
+            sources = dict(self.notes.sources)
+            definition["holidays"] = [holiday_entry(day, name, sources.get(day, "")) for day, name in self.holidays]
+        labels = {(part, day): label for part, day, label in self.notes.labels}
+        for key, dated in zip(DATED, (self.exceptions, self.extra, self.breaks), strict=True):
             if dated:
-                definition[key] = {day.isoformat(): span_texts(spans) for day, spans in dated}
-        return definition
+                definition[key] = {
+                    day.isoformat(): {"hours": span_texts(spans), "label": labels[key, day]} if (key, day) in labels else span_texts(spans)
+                    for day, spans in dated
+                }
+        return {**definition, **self.notes.to_definition()}
 
     @property
     def zone(self) -> ZoneInfo:
@@ -120,7 +137,7 @@ class Calendar:
     @property
     def always_open(self) -> bool:
         """24x7 and no date is different, so that business time is time."""
-        return self._every_minute and not (self.holidays or self.exceptions or self.breaks)
+        return self._every_minute and not (self.holidays or self.exceptions or self.breaks)  # an extra shift adds nothing
 
     @property
     def _every_minute(self) -> bool:
@@ -141,6 +158,7 @@ class Calendar:
         zone = self.zone
         pattern = self.weekly_pattern()
         exceptions, spills = _by_date(self.exceptions)
+        extra, spilled_extra = _by_date(self.extra)
         cuts, spilled_cuts = _by_date(self.breaks)
         holidays = dict(self.holidays)
         found: list[Interval] = []
@@ -148,6 +166,7 @@ class Calendar:
             spans = exceptions[day] if day in exceptions else () if day in holidays else pattern[day.weekday()]
             if day in spills and (spans or not (day in exceptions or day in holidays)):  # what is closed by name stays closed
                 spans = (*spans, *spills[day])
+            spans = (*spans, *extra.get(day, ()), *spilled_extra.get(day, ()))
             for cut in (*cuts.get(day, ()), *spilled_cuts.get(day, ())):
                 spans = _without(spans, cut)
             if spans and _exists(zone, day):
@@ -211,6 +230,11 @@ def resolve_local(zone: ZoneInfo, wall: datetime) -> int:
         raise ValueError(f"{wall.isoformat()} already has a zone; a wall time has none")
     # fold=0 reads a time in the gap with the offset before it, which is forward by the gap, and an ambiguous one as the first
     return (wall.replace(tzinfo=zone, fold=0) - EPOCH) // MICROSECOND
+
+
+def local_date(zone: ZoneInfo, at: int) -> date:
+    """The date on the wall of a zone at an instant (microseconds UTC)."""
+    return (EPOCH + at * MICROSECOND).astimezone(zone).date()
 
 
 def resolve_minute(zone: ZoneInfo, day: date, minute: int) -> int:

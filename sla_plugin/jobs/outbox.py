@@ -14,6 +14,7 @@ from structlog.contextvars import bound_contextvars
 
 from sla_plugin.errors import ConfigurationError, ConnectorError, PermanentFailure, TemporaryFailure, WriteConflict
 from sla_plugin.jobs.ending import NEVER
+from sla_plugin.jobs.feeds import read_due_feed
 from sla_plugin.jobs.holders import dead_holders, this_holder
 from sla_plugin.jobs.mails import MailDrain
 from sla_plugin.logs import said, where
@@ -94,6 +95,7 @@ def drain_outbox(
     if not ending.is_set():
         recheck_credentials(database, outside, clock)
         recheck_provider(database, outside, clock)
+        read_due_feed(database, outside, clock)
     return total
 
 

@@ -15,9 +15,11 @@ from sla_plugin.services.keep_retention import Share, keep_retention
 from sla_plugin.services.keep_time import keep_time, set_aside, sweep_terms
 from sla_plugin.services.make_plan import fail_plan, next_step, write_step
 from sla_plugin.services.outside import Outside
+from sla_plugin.services.place_tickets import check_places, place_tickets
 from sla_plugin.services.prove_mail import overdue as overdue_mail
 from sla_plugin.services.recheck_credentials import EVERY
 from sla_plugin.services.sign_in import MEMORY
+from sla_plugin.store.calendar_feeds import due_feed
 from sla_plugin.store.connections import overdue_check
 from sla_plugin.store.credentials import forget_failures
 from sla_plugin.store.db import Database
@@ -30,7 +32,7 @@ from sla_plugin.store.notices import CHANNEL, LOOK
 from sla_plugin.store.outbox import next_call_at, outbox_depth
 from sla_plugin.store.plans import computing_plan
 from sla_plugin.store.tenants import book_revision, tenant_ids
-from sla_plugin.store.tickets import earliest_transition
+from sla_plugin.store.tickets import earliest_transition, unplaced_tickets
 
 log = structlog.get_logger()
 CHUNK = 500  # promises of a sweep's transaction; a tenth on SQLite
@@ -39,6 +41,7 @@ FAULTS = (SlaPluginError, ArithmeticError, LookupError, TypeError, ValueError, A
 FORGET = 3600 * 1_000_000  # how often it looks whether something is older than it is kept
 BREATH = 100_000  # microseconds between two chunks of what goes: everybody else comes first
 SLICE = 250  # promises of a transaction when many are due at once; a tenth on SQLite. More gains little, and holds their locks for longer
+CHECK = 24 * 3600 * 1_000_000  # how often places in lists are compared with the clocks
 ROUNDS = 1_000_000  # how often it looks at inbox, outbox and old terms
 
 
@@ -54,6 +57,7 @@ class Timekeeper:
         self._rounds_at = 0
         self._raw_days = raw_days
         self._forget_at: dict[int | None, int] = {}  # tenant (None: what is nobody's) -> when to look again for what is too old
+        self._checked: dict[int, tuple[int, int]] = {}  # tenant -> (when this look over its places began, the last ticket looked at)
         self._swept: dict[int, int] = {}  # tenant -> revision that all its open promises have
 
     def run(self, stop: threading.Event) -> None:
@@ -140,13 +144,15 @@ class Timekeeper:
             due = next_call_at(tx)
             depth = outbox_depth(tx)
             unproved = overdue_check(tx, now - EVERY) is not None or is_overdue(tx, now) or overdue_mail(tx, now) is not None
+            unread = due_feed(tx, now) is not None
             mail = next_mail_at(tx)
             mails = (mail is not None and mail <= now) or next_reset_request(tx) is not None
             erasure = next_erasure(tx)
             revisions = {tenant: book_revision(tx, tenant) for tenant in tenant_ids(tx)}
+            unplaced = next((tenant for tenant in revisions if unplaced_tickets(tx, tenant, 1)), None)
         if inbox:
             self.outside.queue.wake_inbox()
-        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved or mails:
+        if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved or unread or mails:
             self.outside.queue.wake_outbox()
         self._forget(now, revisions)
         if erasure is not None and self._erase(*erasure):
@@ -159,7 +165,7 @@ class Timekeeper:
                         self._swept[tenant] = revision
                 self._rounds_at = 0
                 return True
-        return self._plan()
+        return self._place(unplaced) or self._plan() or any(self._check(tenant) for tenant in revisions)
 
     def _plan(self) -> bool:
         """Work out a chunk of a large plan that somebody waits for; True if there may be more."""
@@ -209,6 +215,29 @@ class Timekeeper:
                 more = False
             self._forget_at[owner] = now + (BREATH if more else FORGET)
             return
+
+    def _place(self, tenant: int | None) -> bool:
+        """Work out the places in lists of a chunk of tickets that have none. True if more may be left."""
+        if tenant is None:
+            return False
+        with self.database.transaction(tenant) as tx:
+            done = place_tickets(tx, tenant, self._share(CHUNK))
+        self._rounds_at = 0 if done else self._rounds_at
+        return done > 0
+
+    def _check(self, tenant: int) -> bool:
+        """Once a day, beginning with the start of this process, compare a chunk of places with the clocks. True if more are left."""
+        began, last = self._checked.get(tenant, (self.clock(), 0))
+        if last < 0:
+            if self.clock() - began < CHECK:
+                return False
+            began, last = self.clock(), 0
+        with self.database.transaction(tenant) as tx:
+            last = check_places(tx, tenant, last, self._share(CHUNK))
+        self._checked[tenant] = (began, last)
+        if last >= 0:
+            self._rounds_at = 0
+        return last >= 0
 
 
 class _Alarm:

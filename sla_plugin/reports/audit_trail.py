@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy import Select, String, cast, select
 
 from sla_plugin.reports.export_rows import instant_text
-from sla_plugin.reports.queries import PAGE, Page
+from sla_plugin.reports.lists import PAGE, Key, Page
 from sla_plugin.store.audit import AuditEntry, actor_digest, audit_head, chain_digest, content_digest
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.personal_reads import DAY, PersonalRead
 
 CHUNK = 1000
+LOOKED = 20_000  # entries that one page of a search looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +97,40 @@ def fitting(query: Select[Any], tenant: int, search: Search) -> Select[Any]:
 
 
 def search_audit(tx: Transaction, tenant: int, search: Search, after: int | None = None, limit: int = PAGE) -> Page:
-    """Entries that fit, the latest first; `after`: the number below which to go on."""
-    query = fitting(select(AuditEntry), tenant, search)
-    if after is not None:
-        query = query.where(AuditEntry.number < after)
+    """Entries that fit, the latest first; `after`: the number below which to go on.
+
+    Words are looked for in LOOKED entries at a time (an index for them would cost every transaction of the tenant): a page that ends short says so, and where
+    to look further. Days are found by the index of instants, which grow with the numbers.
+    """
+    top = after
+    if search.until is not None:
+        first_late = tx.scalar(
+            select(AuditEntry.number).where(AuditEntry.tenant_id == tenant, AuditEntry.at >= search.until).order_by(AuditEntry.at, AuditEntry.number).limit(1)
+        )
+        top = first_late if top is None or (first_late is not None and first_late < top) else top
+    looked = select(AuditEntry.number).where(AuditEntry.tenant_id == tenant)
+    if top is not None:
+        looked = looked.where(AuditEntry.number < top)
+    some = looked.order_by(AuditEntry.number.desc()).offset(LOOKED - 1).limit(1)
+    last = tx.scalar(some)  # where to stop looking; None: the beginning comes first
+    query = fitting(select(AuditEntry), tenant, search).where(AuditEntry.number >= (last if last is not None else 0))
+    if top is not None:
+        query = query.where(AuditEntry.number < top)
     rows = tx.scalars(query.order_by(AuditEntry.number.desc()).limit(limit + 1)).all()
-    return Page(rows[:limit], (rows[limit - 1].number, 0) if len(rows) > limit else None)
+    if len(rows) > limit:
+        return Page(rows[:limit], (rows[limit - 1].number, 0))
+    if last is None or (search.since is not None and _before(tx, tenant, last, search.since)):
+        return Page(rows, None)
+    return Page(rows, (last, 0), LOOKED)
 
 
-def search_reads(tx: Transaction, tenant: int, search: Search, after: tuple[int, int] | None = None, limit: int = PAGE) -> Page:
+def _before(tx: Transaction, tenant: int, number: int, at: int) -> bool:
+    """Whether an entry, and so all before it, was made before an instant."""
+    made = tx.scalar(select(AuditEntry.at).where(AuditEntry.tenant_id == tenant, AuditEntry.number == number))
+    return made is not None and made < at
+
+
+def search_reads(tx: Transaction, tenant: int, search: Search, after: Key | None = None, limit: int = PAGE) -> Page:
     """Who looked at personal data, the latest day and first look first; `after`: (first look, how many of that instant were shown). `what` is a kind."""
     query = select(PersonalRead).where(PersonalRead.tenant_id == tenant)
     for column, text in ((PersonalRead.actor, search.actor), (PersonalRead.kind, search.what), (PersonalRead.thing, search.thing)):

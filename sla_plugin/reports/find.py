@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
+from sla_plugin.reports.ticket_list import list_tickets
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.people import Person
@@ -19,11 +20,9 @@ def tickets_numbered(tx: Transaction, tenant: int, number: str) -> Sequence[Tick
     return tx.scalars(select(Ticket).where(Ticket.tenant_id == tenant, Ticket.external_id == number).order_by(Ticket.id).limit(FEW)).all()
 
 
-def tickets_about(tx: Transaction, tenant: int, text: str) -> Sequence[Ticket]:
-    """Tickets with a text in subject or customer, the latest change first; one more than FEW says that there are more."""
-    holds = or_(_holds(Ticket.subject, text), _holds(Ticket.organization, text))
-    query = select(Ticket).where(Ticket.tenant_id == tenant, holds).order_by(Ticket.updated_at.desc(), Ticket.id.desc())
-    return tx.scalars(query.limit(FEW + 1)).all()
+def tickets_about(tx: Transaction, tenant: int, text: str) -> Sequence[Any]:
+    """Tickets with the words of a text in number, subject or customer, the tightest deadline first; one more than FEW says that there are more."""
+    return [row.Ticket for row in list_tickets(tx, tenant, text=text, limit=FEW + 1).rows]
 
 
 def connections_named(tx: Transaction, tenant: int, text: str) -> Sequence[Connection]:

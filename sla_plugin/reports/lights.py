@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sla_plugin.engine.durations import DAY, HOUR, MINUTE, SECOND, format_duration
 from sla_plugin.language import gettext, ngettext, units
-from sla_plugin.reports.machine import ConnectionFigures, Machine, MailFigures, SignInFigures, TenantFigures, Waiting
+from sla_plugin.reports.machine import ConnectionFigures, FeedFigures, Machine, MailFigures, SignInFigures, TenantFigures, Waiting
 from sla_plugin.reports.mail_words import explained
 
 LEVELS = ("bad", "watch", "idle", "good")
@@ -31,14 +31,15 @@ class PartHealth(Protocol):
 class Light:
     """One line: `level` of LEVELS, the name of what it is about, a few words.
 
-    `about` is part, queue, connection (its id is `connection`), deliveries, sign_in, mail (its settings) or mails (those that failed).
+    `about` is part, queue, connection (its id is `connection`), deliveries, calendar, sign_in, mail (its settings) or mails (those that failed).
     """
 
     level: str
     name: str
     text: str
     about: str
-    connection: int | None = None
+    connection: int | None = None  # its id, where it is about one
+    calendar: int | None = None
 
 
 def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartHealth]) -> list[Light]:
@@ -49,6 +50,7 @@ def lights_of(machine: Machine, tenant: TenantFigures, parts: Mapping[str, PartH
     if tenant.sign_in is not None:
         found.append(_sign_in(machine.now, tenant.sign_in))
     found += _mail(machine.now, tenant.mail)
+    found += [_feed(machine.now, one) for one in tenant.feeds]
     aside = sum(tenant.set_aside.values())
     if aside:
         text = ", ".join(f"{count} {gettext(state)}" for state, count in tenant.set_aside.items() if count)
@@ -171,3 +173,16 @@ def _connection(now: int, one: ConnectionFigures) -> Light:
         week = silent >= 7 * DAY
         text = gettext("no delivery for over a week") if week else gettext("last delivery %(time)s ago", time=units(format_duration(silent)))
     return Light(level, one.name, text, "connection", one.id)
+
+
+def _feed(now: int, one: FeedFigures) -> Light:
+    if one.failing_since is not None:
+        failing = units(format_duration(max(now - one.failing_since, SECOND)))
+        text = gettext("the feed %(title)s fails for %(time)s; its last good dates count: %(problem)s", title=one.title, time=failing, problem=one.problem)
+    else:
+        text = gettext(
+            "the feed %(title)s would change %(number)d dates, too many to be taken unseen: open the calendar and save, or untick them",
+            title=one.title,
+            number=one.waiting,
+        )
+    return Light("watch", one.name, text, "calendar", calendar=one.calendar)

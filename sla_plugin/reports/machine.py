@@ -14,13 +14,14 @@ from sqlalchemy import and_, select
 from sla_plugin.engine.durations import MINUTE
 from sla_plugin.ports import Limits
 from sla_plugin.store.alerts import alerts_since
+from sla_plugin.store.calendar_feeds import troubled_feeds
 from sla_plugin.store.connections import CIRCUIT_OPEN, Connection, ConnectionState
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import deliveries_since, inbox_depth, last_applied, set_aside_deliveries
-from sla_plugin.store.events import latest_of_delivery
+from sla_plugin.store.events import latest_of_deliveries
 from sla_plugin.store.identities import provider_check
 from sla_plugin.store.mails import MailCheck, failed_mails, mail_check, waiting_mails
-from sla_plugin.store.outbox import calls_since, open_calls, tries_since, unsettled_commands
+from sla_plugin.store.outbox import calls_since, open_calls, tries_by_connection, unsettled_commands
 from sla_plugin.store.tenants import Tenant
 from sla_plugin.store.tickets import earliest_transition
 
@@ -107,12 +108,25 @@ class SignInFigures:
 
 
 @dataclass(frozen=True)
+class FeedFigures:
+    """A calendar feed that needs somebody: it fails since an instant for a reason, or `waiting` dates are too many to be changed by themselves."""
+
+    calendar: int
+    name: str
+    title: str
+    problem: str | None
+    failing_since: int | None
+    waiting: int
+
+
+@dataclass(frozen=True)
 class TenantFigures:
     """One tenant.
 
     inbox       live, history and retrying deliveries
     set_aside   unreadable and failed ones that nobody has replayed
     sign_in     how its sign-in service was when it was last asked; None where none is in use
+    feeds       those calendar feeds that need somebody
     """
 
     id: int
@@ -124,6 +138,7 @@ class TenantFigures:
     connections: Sequence[ConnectionFigures]
     sign_in: SignInFigures | None = None
     mail: MailFigures = MailFigures()
+    feeds: Sequence[FeedFigures] = ()
 
 
 @dataclass(frozen=True)
@@ -166,11 +181,9 @@ def read_machine(tx: Transaction, now: int, limits: Mapping[str, Limits], tenant
                 lateness=lateness_of([max(a.raised_at - a.due_at, 0) for a in alerts]),
                 alerts={"warning": 0, "critical": 0, "breach": 0, **Counter(a.level for a in alerts)},
                 sign_in=_sign_in(tx, one.id),
-                connections=[
-                    _connection(tx, now, c, s, limits.get(c.connector, NO_LIMITS), commands[one.id, c.id], due.get((one.id, c.id)))
-                    for c, s in _connections(tx, one.id)
-                ],
+                connections=_figures(tx, now, one.id, limits, commands, due),
                 mail=MailFigures(mails.get(one.id, Waiting()), len(failed_mails(tx, one.id, FEW)), mail_check(tx, one.id)),
+                feeds=[FeedFigures(*row) for row in troubled_feeds(tx, one.id)],
             )
         )
     return Machine(now, 0 if earliest is None else max(now - earliest, 0), found)
@@ -195,32 +208,48 @@ def _connections(tx: Transaction, tenant: int) -> Sequence[tuple[Connection, Con
     return [(row[0], row[1]) for row in rows]
 
 
-def _connection(
-    tx: Transaction, now: int, connection: Connection, state: ConnectionState, limits: Limits, commands: Mapping[str, int], due_at: int | None
-) -> ConnectionFigures:
-    tenant, applied = connection.tenant_id, last_applied(tx, connection.tenant_id, connection.id)
-    happened = None if applied is None else latest_of_delivery(tx, tenant, (connection.id, applied.became["tickets"][0]), applied.id)
-    paused = state.paused_until is not None and state.paused_until > now
-    tried = tries_since(tx, tenant, connection.id, now - MINUTE) if limits.per_minute is not None else 0
-    return ConnectionFigures(
-        id=connection.id,
-        name=connection.name,
-        mode=connection.mode,
-        last_delivery_at=state.last_delivery_at,
-        refused=state.refused,
-        refused_at=state.refused_at,
-        refused_reason=state.refused_reason,
-        sending_lag=None if happened is None or applied is None else max(applied.received_at - happened, 0),
-        applying_lag=None if applied is None else max(applied.applied_at - applied.received_at, 0),
-        minute_left=None if limits.per_minute is None else max(limits.per_minute - tried, 0),
-        vendor_left=state.limit_remaining,
-        pause=None if not paused else "circuit" if (state.paused_reason or "").startswith(CIRCUIT_OPEN) else "asked",
-        paused_until=state.paused_until if paused else None,
-        paused_reason=state.paused_reason if paused else None,
-        failures=state.failures,
-        problem=next(iter(connection.facts.get("problems") or ()), None),
-        due_at=due_at,
-        commands=commands,
-        deliveries=deliveries_since(tx, tenant, connection.id, now - LATELY, MOST),
-        calls=calls_since(tx, tenant, connection.id, now - LATELY, MOST),
-    )
+def _figures(
+    tx: Transaction,
+    now: int,
+    tenant: int,
+    limits: Mapping[str, Limits],
+    commands: Mapping[tuple[int, int], Mapping[str, int]],
+    due: Mapping[tuple[int, int], int],
+) -> list[ConnectionFigures]:
+    """The connections of a tenant, however many, in a fixed number of questions."""
+    both = _connections(tx, tenant)
+    ids = [connection.id for connection, _ in both]
+    applied = last_applied(tx, tenant, ids)
+    happened = latest_of_deliveries(tx, tenant, {row.id: (connection, row.became["tickets"][0]) for connection, row in applied.items()})
+    tried = tries_by_connection(tx, tenant, ids, now - MINUTE)
+    deliveries, calls = deliveries_since(tx, tenant, ids, now - LATELY, MOST), calls_since(tx, tenant, ids, now - LATELY, MOST)
+    figures = []
+    for connection, state in both:
+        last, limit = applied.get(connection.id), limits.get(connection.connector, NO_LIMITS).per_minute
+        told_at = None if last is None else happened.get(last.id)
+        paused = state.paused_until is not None and state.paused_until > now
+        figures.append(
+            ConnectionFigures(
+                id=connection.id,
+                name=connection.name,
+                mode=connection.mode,
+                last_delivery_at=state.last_delivery_at,
+                refused=state.refused,
+                refused_at=state.refused_at,
+                refused_reason=state.refused_reason,
+                sending_lag=None if told_at is None or last is None else max(last.received_at - told_at, 0),
+                applying_lag=None if last is None else max(last.applied_at - last.received_at, 0),
+                minute_left=None if limit is None else max(limit - tried.get(connection.id, 0), 0),
+                vendor_left=state.limit_remaining,
+                pause=None if not paused else "circuit" if (state.paused_reason or "").startswith(CIRCUIT_OPEN) else "asked",
+                paused_until=state.paused_until if paused else None,
+                paused_reason=state.paused_reason if paused else None,
+                failures=state.failures,
+                problem=next(iter(connection.facts.get("problems") or ()), None),
+                due_at=due.get((tenant, connection.id)),
+                commands=commands[tenant, connection.id],
+                deliveries=deliveries[connection.id],
+                calls=calls[connection.id],
+            )
+        )
+    return figures

@@ -2,7 +2,7 @@
 
 from sqlalchemy import and_, or_, select
 
-from sla_plugin.reports.queries import PAGE, Page
+from sla_plugin.reports.lists import PAGE, Page
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.requesters import asked_by
 from sla_plugin.store.tickets import Ticket

@@ -1,43 +1,29 @@
-"""What pages ask of the store: read only, set-based, a fixed number of queries per page. Instants and durations are microseconds (UTC)."""
+"""What pages ask of the store beside their lists (lists.py): read only, set-based, a fixed number of queries per page. Instants are microseconds (UTC)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
+from sqlalchemy import and_, case, func, select, text
 
-from sla_plugin.store.alerts import Alert
+from sla_plugin.store.alerts import ALERTS, OPEN
 from sla_plugin.store.audit import AuditEntry
 from sla_plugin.store.clocks import Clock, Correction, Record
 from sla_plugin.store.connections import Connection, ConnectionState
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import Delivery
 from sla_plugin.store.events import EventRow
-from sla_plugin.store.outbox import CallRow, CommandRow
 from sla_plugin.store.policies import CalendarVersion, PolicyVersion
-from sla_plugin.store.tickets import PromiseRow, Ticket
-
-PAGE = 50
-STATES = ("breached", "critical", "warning", "running", "on_hold")
-_NEVER = 2**62  # a clock on hold has no deadline: it sorts last
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some rows, and the key after which the next ones come (None: these are the last)."""
-
-    rows: Sequence[Any]
-    after: tuple[int, int] | None
-
-
-def _page(rows: Sequence[Any], key: Any, limit: int = PAGE) -> Page:
-    return Page(rows[:limit], key(rows[limit - 1]) if len(rows) > limit else None)
-
+from sla_plugin.store.tickets import STANDINGS, TICKETS, PromiseRow, Ticket
 
 # --- what every page tells --------------------------------------------------------------------------------------------
+STATES = STANDINGS[:-1]  # of tickets with a clock
+MOST_SIGNS = 100
+
+
 @dataclass(frozen=True)
 class BreachSigns:
-    """Clocks that are open and breached, counted up to MOST_SIGNS, and whether one of them waits to be acknowledged."""
+    """Tickets with a breached clock, counted up to MOST_SIGNS, and whether a breach waits to be acknowledged."""
 
     count: int
     unacknowledged: bool
@@ -48,109 +34,18 @@ class BreachSigns:
         return f"{self.count}" if self.count < MOST_SIGNS else f"{MOST_SIGNS - 1}+"
 
 
-MOST_SIGNS = 100
 NO_BREACHES = BreachSigns(0, False)
 
 
-def open_breaches(tx: Transaction, tenant: int, now: int) -> BreachSigns:
-    """What title and icon of a page tell; a bounded look, for every page asks it."""
-    due = or_(Clock.deadline_at <= now, Clock.deadline_at.is_(None))
-    some = (
-        select(Clock.promise_id, Clock.metric, Clock.cycle)
-        .where(Clock.tenant_id == tenant, Clock.open.is_(True), due, Clock.phase.in_(_TICKING), Clock.breached_at.is_not(None))
-        .limit(MOST_SIGNS)
-        .subquery()
-    )
-    waits = and_(
-        Alert.tenant_id == tenant,
-        Alert.promise_id == some.c.promise_id,
-        Alert.metric == some.c.metric,
-        Alert.cycle == some.c.cycle,
-        Alert.level == "breach",
-        Alert.acknowledged_at.is_(None),
-    )
-    count, unacknowledged = tx.execute(select(func.count(), func.count(Alert.id)).select_from(some).outerjoin(Alert, waits)).one()
-    return BreachSigns(int(count), bool(unacknowledged))
+def open_breaches(tx: Transaction, tenant: int) -> BreachSigns:
+    """What title and icon of a page tell; a bounded look into two indexes, for every page asks it."""
+    some = select(TICKETS.c.id).where(TICKETS.c.tenant_id == tenant, TICKETS.c.standing == "breached").limit(MOST_SIGNS).subquery()
+    waits = select(ALERTS.c.id).where(ALERTS.c.tenant_id == tenant, text(OPEN), ALERTS.c.level == "breach").limit(1).scalar_subquery()
+    count, waiting = tx.execute(select(select(func.count()).select_from(some).scalar_subquery(), waits)).one()
+    return BreachSigns(int(count), waiting is not None)
 
 
-# --- clocks and tickets ----------------------------------------------------------------------------------------------
-def _state(now: int) -> ColumnElement[str]:
-    """The state of an open clock in SQL; the words and the order of `standing`."""
-    return case(
-        (Clock.breached_at.is_not(None), "breached"),
-        (Clock.phase == "on_hold", "on_hold"),
-        (Clock.critical_at <= now, "critical"),
-        (Clock.warning_at <= now, "warning"),
-        else_="running",
-    )
-
-
-_TICKING = ("running", "on_hold", "pending")
-
-
-def count_clocks(tx: Transaction, tenant: int, now: int) -> dict[str, int]:
-    """Open clocks by state."""
-    state = _state(now)
-    rows = tx.execute(select(state, func.count()).where(Clock.tenant_id == tenant, Clock.open.is_(True), Clock.phase.in_(_TICKING)).group_by(state))
-    return {**dict.fromkeys(STATES, 0), **{row[0]: row[1] for row in rows}}
-
-
-def tickets_by_deadline(
-    tx: Transaction,
-    tenant: int,
-    now: int,
-    *,
-    state: str = "",
-    connection: int | None = None,
-    text: str = "",
-    after: tuple[int, int] | None = None,
-    limit: int = PAGE,
-) -> Page:
-    """Tickets with an open clock (in `state`, if given), the tightest clock first; rows are (Ticket, due)."""
-    due = func.coalesce(func.min(Clock.deadline_at), literal(_NEVER)).label("due")
-    tightest = select(Clock.ticket_id, due).where(Clock.tenant_id == tenant, Clock.open.is_(True), Clock.phase.in_(_TICKING))
-    if state in STATES:
-        tightest = tightest.where(_state(now) == state)
-    inner = tightest.group_by(Clock.ticket_id).subquery()
-    query: Any = select(Ticket, inner.c.due).join(inner, inner.c.ticket_id == Ticket.id).where(Ticket.tenant_id == tenant)
-    query = _narrow(query, connection, text)
-    if after is not None:
-        query = query.where(or_(inner.c.due > after[0], and_(inner.c.due == after[0], Ticket.id > after[1])))
-    rows = tx.execute(query.order_by(inner.c.due, Ticket.id).limit(limit + 1)).all()
-    return _page(rows, lambda r: (r.due, r.Ticket.id), limit)
-
-
-def tickets_by_change(tx: Transaction, tenant: int, *, connection: int | None = None, text: str = "", after: tuple[int, int] | None = None) -> Page:
-    """All tickets, the latest change first; rows are (Ticket, updated_at)."""
-    every = select(Ticket, Ticket.updated_at.label("due")).where(Ticket.tenant_id == tenant)
-    query = _narrow(every, connection, text)
-    if after is not None:
-        query = query.where(or_(Ticket.updated_at < after[0], and_(Ticket.updated_at == after[0], Ticket.id < after[1])))
-    rows = tx.execute(query.order_by(Ticket.updated_at.desc(), Ticket.id.desc()).limit(PAGE + 1)).all()
-    return _page(rows, lambda r: (r.due, r.Ticket.id))
-
-
-def _narrow(query: Any, connection: int | None, text: str) -> Any:  # a select of whatever columns
-    if connection is not None:
-        query = query.where(Ticket.connection_id == connection)
-    if text:
-        pattern = "%" + text.lstrip("#").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        query = query.where(
-            or_(Ticket.external_id == text.lstrip("#"), Ticket.subject.ilike(pattern, escape="\\"), Ticket.organization.ilike(pattern, escape="\\"))
-        )
-    return query
-
-
-def clocks_of_tickets(tx: Transaction, tenant: int, tickets: Collection[int]) -> dict[int, list[Clock]]:
-    """The clocks of some tickets: open ones first, the tightest first."""
-    found: dict[int, list[Clock]] = {}
-    query = select(Clock).where(Clock.tenant_id == tenant, Clock.ticket_id.in_(list(tickets)))
-    ticking = case((Clock.phase.in_(_TICKING), 0), else_=1)
-    for clock in tx.scalars(query.order_by(ticking, func.coalesce(Clock.deadline_at, _NEVER), Clock.id)):
-        found.setdefault(clock.ticket_id, []).append(clock)
-    return found
-
-
+# --- figures -----------------------------------------------------------------------------------------------------------
 def met_since(tx: Transaction, tenant: int, since: int) -> tuple[int, int]:
     """(met, finished) among the records finished since an instant; a corrected record counts as its last correction says."""
     latest = select(func.max(Correction.number)).where(Correction.tenant_id == tenant, Correction.record_id == Record.id).correlate(Record).scalar_subquery()
@@ -177,40 +72,7 @@ def events_of(tx: Transaction, tenant: int, promise: int) -> Sequence[EventRow]:
     return tx.scalars(query.order_by(EventRow.occurred_at.desc(), EventRow.id.desc())).all()
 
 
-# --- alerts ----------------------------------------------------------------------------------------------------------
-def list_alerts(tx: Transaction, tenant: int, *, acknowledged: bool, after: tuple[int, int] | None = None, limit: int = PAGE) -> Page:
-    """Alerts with their tickets, the newest first; rows are (Alert, subject, organization). One per clock and cycle: its highest level."""
-    graver = Alert.__table__.alias("graver")
-    rank = {"warning": 0, "critical": 1, "breach": 2}
-    query = (
-        select(Alert, Ticket.subject, Ticket.organization)
-        .join(Ticket, and_(Ticket.tenant_id == Alert.tenant_id, Ticket.id == Alert.ticket_id))
-        .where(
-            Alert.tenant_id == tenant,
-            Alert.acknowledged_at.is_not(None) if acknowledged else Alert.acknowledged_at.is_(None),
-            ~select(graver.c.id)
-            .where(
-                graver.c.tenant_id == Alert.tenant_id,
-                graver.c.promise_id == Alert.promise_id,
-                graver.c.metric == Alert.metric,
-                graver.c.cycle == Alert.cycle,
-                case(rank, value=graver.c.level, else_=0) > case(rank, value=Alert.level, else_=0),
-            )
-            .exists(),
-        )
-    )
-    if after is not None:
-        query = query.where(or_(Alert.raised_at < after[0], and_(Alert.raised_at == after[0], Alert.id < after[1])))
-    rows = tx.execute(query.order_by(Alert.raised_at.desc(), Alert.id.desc()).limit(limit + 1)).all()
-    return _page(rows, lambda r: (r.Alert.raised_at, r.Alert.id), limit)
-
-
-def last_alert_at(tx: Transaction, tenant: int) -> int | None:
-    """When the last alert was raised."""
-    return tx.scalar(select(func.max(Alert.raised_at)).where(Alert.tenant_id == tenant))
-
-
-# --- connections, deliveries, outbox ---------------------------------------------------------------------------------
+# --- connections -----------------------------------------------------------------------------------------------------
 def connections_with_state(tx: Transaction, tenant: int) -> Sequence[Any]:
     """(Connection, ConnectionState) by name."""
     return tx.execute(
@@ -221,89 +83,9 @@ def connections_with_state(tx: Transaction, tenant: int) -> Sequence[Any]:
     ).all()
 
 
-def count_deliveries(tx: Transaction, tenant: int, since: int = 0, connection: int | None = None) -> dict[str, int]:
-    """Deliveries by state since an instant."""
-    query = select(Delivery.state, func.count()).where(Delivery.tenant_id == tenant, Delivery.received_at >= since)
-    if connection is not None:
-        query = query.where(Delivery.connection_id == connection)
-    return {row[0]: row[1] for row in tx.execute(query.group_by(Delivery.state))}
-
-
 def last_delivery_at(tx: Transaction, tenant: int) -> int | None:
     """When the last delivery of any connection was received."""
     return tx.scalar(select(func.max(ConnectionState.last_delivery_at)).where(ConnectionState.tenant_id == tenant))
-
-
-_LISTED = (
-    Delivery.id,
-    Delivery.connection_id,
-    Delivery.received_at,
-    Delivery.state,
-    Delivery.reason,
-    Delivery.tries,
-    Delivery.duplicates,
-    Delivery.applied_at,
-    Delivery.became,
-    Delivery.history,
-)
-
-
-def list_deliveries(
-    tx: Transaction, tenant: int, *, state: str = "", connection: int | None = None, since: int = 0, after: tuple[int, int] | None = None
-) -> Page:
-    """Deliveries without their bodies, the newest first."""
-    query = select(*_LISTED).where(Delivery.tenant_id == tenant)
-    if state:
-        query = query.where(Delivery.state == state)
-    if connection is not None:
-        query = query.where(Delivery.connection_id == connection)
-    if since:
-        query = query.where(Delivery.received_at >= since)
-    if after is not None:
-        query = query.where(or_(Delivery.received_at < after[0], and_(Delivery.received_at == after[0], Delivery.id < after[1])))
-    rows = tx.execute(query.order_by(Delivery.received_at.desc(), Delivery.id.desc()).limit(PAGE + 1)).all()
-    return _page(rows, lambda r: (r.received_at, r.id))
-
-
-def unreadable_deliveries(tx: Transaction, tenant: int, connection: int | None, limit: int) -> Sequence[int]:
-    """Ids of deliveries that could not be read or applied and still have their body, oldest first."""
-    query = select(Delivery.id).where(Delivery.tenant_id == tenant, Delivery.state.in_(("unreadable", "failed")), Delivery.body.is_not(None))
-    if connection is not None:
-        query = query.where(Delivery.connection_id == connection)
-    return tx.scalars(query.order_by(Delivery.id).limit(limit)).all()
-
-
-def count_commands(tx: Transaction, tenant: int, connection: int | None = None) -> dict[str, int]:
-    """Commands by state."""
-    query = select(CommandRow.state, func.count()).where(CommandRow.tenant_id == tenant)
-    if connection is not None:
-        query = query.where(CommandRow.connection_id == connection)
-    return {row[0]: row[1] for row in tx.execute(query.group_by(CommandRow.state))}
-
-
-def list_commands(
-    tx: Transaction,
-    tenant: int,
-    *,
-    state: str = "",
-    connection: int | None = None,
-    promise: int | None = None,
-    after: tuple[int, int] | None = None,
-    limit: int = PAGE,
-) -> Page:
-    """(CommandRow, CallRow or None), the newest first."""
-    query = (
-        select(CommandRow, CallRow)
-        .outerjoin(CallRow, and_(CallRow.tenant_id == CommandRow.tenant_id, CallRow.id == CommandRow.call_id))
-        .where(CommandRow.tenant_id == tenant)
-    )
-    for column, wanted in ((CommandRow.state, state or None), (CommandRow.connection_id, connection), (CommandRow.promise_id, promise)):
-        if wanted is not None:
-            query = query.where(column == wanted)
-    if after is not None:
-        query = query.where(or_(CommandRow.created_at < after[0], and_(CommandRow.created_at == after[0], CommandRow.id < after[1])))
-    rows = tx.execute(query.order_by(CommandRow.created_at.desc(), CommandRow.id.desc()).limit(limit + 1)).all()
-    return _page(rows, lambda r: (r.CommandRow.created_at, r.CommandRow.id), limit)
 
 
 # --- policies and calendars ------------------------------------------------------------------------------------------

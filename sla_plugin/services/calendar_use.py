@@ -7,9 +7,11 @@ from sla_plugin.engine.creation_time import asked_by
 from sla_plugin.engine.policy_definitions import read_calendars
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.services.apply_policy_file import Stored
+from sla_plugin.services.save_draft import discard_draft
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
-from sla_plugin.store.policies import calendar_versions, policy_versions, remove_calendar
+from sla_plugin.store.drafts import drafts_of
+from sla_plugin.store.policies import calendar_versions, delete_calendar_rows, policy_versions
 from sla_plugin.store.tenants import lock_books
 
 
@@ -38,7 +40,7 @@ def ever_used_by(tx: Transaction, tenant: int, calendar: str) -> dict[str, list[
 
 
 def delete_calendar(tx: Transaction, tenant: int, calendar: int, name: str, now: int, actor: str) -> None:
-    """Delete a calendar that no version of a policy ever used, with its versions; the audit entry keeps what it said.
+    """Delete a calendar that no version of a policy ever used, with its versions, drafts and feeds; the audit entry keeps what it said.
 
     Raises InvalidDefinition("calendar"), naming the policies, for one in use.
     """
@@ -47,6 +49,8 @@ def delete_calendar(tx: Transaction, tenant: int, calendar: int, name: str, now:
     if users:
         said = ", ".join(f"{policy} (version {', '.join(map(str, versions))})" for policy, versions in users.items())
         raise InvalidDefinition("calendar", f"{name!r} is used by {said}; what was counted by it needs it")
+    for draft in drafts_of(tx, tenant, "calendar", calendar):
+        discard_draft(tx, tenant, draft)
     was = {known: version.definition for known, version in calendar_versions(tx, tenant) if version.calendar_id == calendar}
-    remove_calendar(tx, tenant, calendar)
+    delete_calendar_rows(tx, tenant, calendar)
     append_audit(tx, tenant, now, actor, "calendar deleted", {"calendar": name, "before": was.get(name)})

@@ -9,6 +9,7 @@ import holidays
 from holidays.registry import COUNTRIES
 
 from sla_plugin.engine.calendar_definitions import read_holidays
+from sla_plugin.engine.calendar_notes import holiday_entry
 from sla_plugin.errors import InvalidDefinition
 
 _KEYS: Final = ("country", "subdivision", "years", "without")
@@ -21,16 +22,24 @@ def copy_holidays(definition: Mapping[str, Any], where: str) -> dict[str, Any]:
     """A calendar's definition with `holidays_of` replaced by the dates themselves, among its `holidays`; one without it stays as it is.
 
     `holidays_of` is one of `{country: DE, subdivision: BY, years: [2026, 2027], without: [2026-12-24]}`, or a list of them. A name that `holidays` gives a
-    date stays; dates in `without` are ordinary days. Names are in the country's first language. Raises InvalidDefinition naming the field.
+    date stays; dates in `without` are ordinary days, noted as `unticked`. Names are in the country's first language. Raises InvalidDefinition naming the field.
     """
     if definition.get("holidays_of") is None:
         return {key: value for key, value in definition.items() if key != "holidays_of"}
     told, where_holidays, where_of = definition["holidays_of"], f"{where}.holidays", f"{where}.holidays_of"
-    days = {day: name for one, place in _each(told, where_of) for day, name in _public_holidays(one, place).items()}
+    days: dict[date, tuple[str, str]] = {}
+    unticked: dict[date, tuple[str, str]] = {}
+    for one, place in _each(told, where_of):
+        counted, without, source = _public_holidays(one, place)
+        days |= {day: (name, source) for day, name in counted.items()}
+        unticked |= {day: (name, source) for day, name in without.items()}
     for day, name in read_holidays(definition.get("holidays"), where_holidays):
-        days[day] = name or days.get(day, "")
-    rest = {key: value for key, value in definition.items() if key not in ("holidays", "holidays_of")}
-    return {**rest, "holidays": [{"date": day.isoformat(), "name": name} if name else day.isoformat() for day, name in sorted(days.items())]}
+        days[day] = (name or days.get(day, ("",))[0], days.get(day, ("", ""))[1])
+    for day, name in read_holidays(definition.get("unticked"), f"{where}.unticked"):
+        unticked.setdefault(day, (name, ""))
+    copied = {"holidays": days, "unticked": {day: known for day, known in unticked.items() if day not in days}}
+    rest = {key: value for key, value in definition.items() if key not in ("holidays", "holidays_of", "unticked")}
+    return {**rest, **{key: [holiday_entry(day, *known) for day, known in sorted(found.items())] for key, found in copied.items() if found}}
 
 
 def _each(told: Any, where: str) -> list[tuple[Mapping[str, Any], str]]:
@@ -44,8 +53,13 @@ def _each(told: Any, where: str) -> list[tuple[Mapping[str, Any], str]]:
     return parts
 
 
-def _public_holidays(told: Mapping[str, Any], where: str) -> dict[date, str]:
-    """The holidays of one country and its subdivision in some years, but those unticked."""
+def source_of(country: str, subdivision: str | None) -> str:
+    """How a calendar names where a public holiday comes from: `DE-BY`."""
+    return f"{country}-{subdivision}" if subdivision else country
+
+
+def _public_holidays(told: Mapping[str, Any], where: str) -> tuple[dict[date, str], dict[date, str], str]:
+    """The holidays of one country and its subdivision in some years, those that are unticked, and their source."""
     country = told.get("country")
     if not isinstance(country, str):  # YAML reads an unquoted NO as false
         raise InvalidDefinition(f"{where}.country", "write the country's two letters in quotes, e.g. 'DE'")
@@ -60,12 +74,15 @@ def _public_holidays(told: Mapping[str, Any], where: str) -> dict[date, str]:
     years = _years(told.get("years"), f"{where}.years", nation.start_year, nation.end_year)
     in_force = holidays.country_holidays(country, subdiv=subdivision, years=years, language=nation.default_language)
     days = {day: name for day, name in in_force.items() if day.year in years}
+    unticked = {}
     for number, (day, _) in enumerate(read_holidays(told.get("without"), f"{where}.without")):
-        if days.pop(day, None) is None:
+        if day in days:
+            unticked[day] = days.pop(day)
+        else:
             near = min(days, key=lambda one: abs(one - day)) if days else None
             said = f"; the nearest is {near} ({days[near]})" if near is not None else ""
             raise InvalidDefinition(f"{where}.without[{number}]", f"{day} is none of these holidays{said}")
-    return days
+    return days, unticked, source_of(country, subdivision)
 
 
 def _years(told: Any, where: str, first: int, last: int) -> list[int]:

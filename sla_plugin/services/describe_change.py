@@ -6,7 +6,7 @@ from typing import Any, Final
 import yaml
 
 from sla_plugin.actions.registry import DEFAULT_ON_BREACH
-from sla_plugin.engine.calendar_definitions import WEEKDAYS
+from sla_plugin.engine.calendar_definitions import WEEKDAYS, read_holidays
 from sla_plugin.engine.calendars import Calendar
 from sla_plugin.engine.durations import format_duration
 from sla_plugin.engine.facts import PRIORITIES
@@ -160,13 +160,13 @@ def _calendar(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Ite
         was, becomes = _hours(old, day), _hours(new, day)
         if was != becomes:
             yield _change(gettext(word), was, becomes)
-    holidays = [{(h if isinstance(h, str) else h["date"]): ("" if isinstance(h, str) else h["name"]) for h in d.get("holidays", ())} for d in (old, new)]
+    holidays = [{day.isoformat(): name for day, name in read_holidays(d.get("holidays"), "holidays")} for d in (old, new)]
     for sentence, dates in (
         (marked("Holiday added: %(date)s %(name)s"), [(d, n) for d, n in holidays[1].items() if d not in holidays[0]]),
         (marked("Holiday removed: %(date)s %(name)s"), [(d, n) for d, n in holidays[0].items() if d not in holidays[1]]),
     ):
         yield from (gettext(sentence, date=day, name=name).rstrip() for day, name in sorted(dates))
-    for key, what in (("exceptions", gettext("Exception")), ("breaks", gettext("Break"))):
+    for key, what in (("exceptions", gettext("Exception")), ("extra", gettext("Extra shift")), ("breaks", gettext("Break"))):
         was_dates, new_dates = old.get(key, {}), new.get(key, {})
         for day in sorted({**was_dates, **new_dates}):
             if was_dates.get(day) != new_dates.get(day):
@@ -181,4 +181,5 @@ def _hours(definition: Mapping[str, Any], day: str) -> str:
 def _spans(spans: Any) -> str:
     if spans is None:
         return "–"
-    return ", ".join(spans) or gettext("closed")
+    hours, label = (spans["hours"], f" ({spans['label']})") if isinstance(spans, Mapping) else (spans, "")
+    return (", ".join(hours) or gettext("closed")) + label

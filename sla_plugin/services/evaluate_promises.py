@@ -1,6 +1,6 @@
 """Evaluate locked promises and write what changed: mirror, clocks, records, corrections, alerts, commands. The heart of apply, time and sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from sla_plugin.services.read_books import books_since, read_books
 from sla_plugin.services.read_facts import LONG, FactReader, Ground, History, checkpoint_row, read_facts
 from sla_plugin.services.tell import tell_alerts
 from sla_plugin.services.verdict_rows import OPEN_PHASES, alert_row, clock_row, clock_values, ticket_row
-from sla_plugin.store.alerts import insert_alerts
+from sla_plugin.store.alerts import Key, insert_alerts, settle_alerts
 from sla_plugin.store.checkpoints import write_checkpoints
 from sla_plugin.store.clocks import delete_clocks, read_clocks, same_clock, write_clocks
 from sla_plugin.store.connections import Connection, list_connections
@@ -23,7 +23,8 @@ from sla_plugin.store.db import Transaction
 from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.outbox import insert_commands
 from sla_plugin.store.tenants import book_revision
-from sla_plugin.store.tickets import Promise, Ticket, tickets_of, write_promises, write_tickets
+from sla_plugin.store.ticket_words import words_of, write_words
+from sla_plugin.store.tickets import TICKING, Promise, Ticket, tickets_of, write_promises, write_tickets
 
 GRACE = 5_000_000  # deliveries untried for longer than this hold a connection's clocks back
 Causes = Mapping[int, Mapping[str, int]]  # promise -> key of an event that is new to it -> when that happened
@@ -111,6 +112,8 @@ class _Batch:
     judged: set[int] = field(default_factory=set)  # promises whose records may have to be written or corrected
     frozen: dict[int, Mapping[str, int]] = field(default_factory=dict)  # promise -> metric -> cycles that a checkpoint holds: they never change
     quiet: frozenset[int] = frozenset()  # instants of changes that announce nothing: what passed then, they made past
+    words: dict[int, tuple[Collection[str], Collection[str]]] = field(default_factory=dict)  # ticket -> the words it was found by, and is now
+    resolved: dict[Key, int | None] = field(default_factory=dict)  # clocks with alerts that stopped (when), or tick again (None)
 
     def add(self, promise: Promise, ticket: Ticket, verdict: Verdict, stored: Mapping[tuple[str, int], Any]) -> None:
         """Gather what differs from what is stored."""
@@ -120,6 +123,7 @@ class _Batch:
             cycles = {(c.metric, c.cycle) for c in verdict.clocks}
             gone = [row.id for key, row in stored.items() if key not in cycles]
             if gone:
+                self.resolved |= {(promise.id, *key): self.now for key in stored.keys() - cycles}
                 self.vanished += gone
                 self.judged.add(promise.id)
         if verdict.frozen:
@@ -127,6 +131,10 @@ class _Batch:
         row = ticket_row(ticket, verdict, self.now)
         if row is not None:
             self.tickets.append(row)
+            fresh = ticket.standing is None  # not in lists yet, so without words
+            if fresh or row["subject"] != ticket.subject or row["organization"] != ticket.organization:
+                before = () if fresh else words_of(ticket.external_id, ticket.subject, ticket.organization)
+                self.words[ticket.id] = (before, words_of(ticket.external_id, row["subject"], row["organization"]))
         policy_id = verdict.terms.policy_id if verdict.terms else None
         is_open = any(c.phase in OPEN_PHASES for c in verdict.clocks) or (verdict.state["status"] not in DONE and not verdict.gone)
         moved: dict[str, Any] = {
@@ -149,6 +157,9 @@ class _Batch:
             self.clocks.append(clock_row(self.tenant, values))
             if clock.phase == "finished" or (before is not None and not before.open):
                 self.judged.add(promise.id)
+            ticks = clock.phase in TICKING
+            if (clock.passed or (before is not None and before.breached_at is not None)) and (before is None or (before.phase in TICKING) != ticks):
+                self.resolved[promise.id, clock.metric, clock.cycle] = None if ticks else clock.stopped_at or clock.finished_at or self.now
         if clock.phase == "finished":
             self.finished.append((promise, ticket, clock))
         if clock.passed and not promise.history:
@@ -213,9 +224,11 @@ def evaluate_promises(tx: Transaction, tenant: int, promises: Sequence[Promise],
     write_clocks(tx, tenant, batch.clocks)
     delete_clocks(tx, tenant, batch.vanished)
     write_tickets(tx, tenant, batch.tickets)
+    write_words(tx, tenant, batch.words)
     write_promises(tx, tenant, batch.moved, batch.chosen, batch.begun)
     records, corrections = judge_cycles(tx, tenant, batch.judged, batch.finished, now, causes, batch.frozen)
     fresh = insert_alerts(tx, tenant, batch.alerts)
+    settle_alerts(tx, tenant, {(promise, metric, cycle) for promise, metric, cycle, _ in fresh}, batch.resolved)
     tell_alerts(tx, tenant, fresh, {promise: ticket.external_id for promise, ticket in tickets.items()})
     commands: list[dict[str, Any]] = []
     for promise_id, metric, cycle, level in sorted(fresh):

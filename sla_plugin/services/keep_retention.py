@@ -13,7 +13,8 @@ from sla_plugin.store.audit import append_audit
 from sla_plugin.store.connections import list_connections
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.retention import count_old, note_run, note_stripped, remove_old, settled_promises, take_run
-from sla_plugin.store.tickets import BARE_MIRROR, BARE_TEXTS, bare_tickets, lock_promises
+from sla_plugin.store.ticket_words import words_of, write_words
+from sla_plugin.store.tickets import BARE_MIRROR, BARE_TEXTS, bare_tickets, lock_promises, tickets_of
 
 DAY = 86_400_000_000
 LEVELS = {"texts": BARE_TEXTS, "tickets": BARE_MIRROR}
@@ -84,6 +85,8 @@ def _strip(tx: Transaction, tenant: int, kind: str, before: int, limit: int, out
     ids = [promise.id for promise in promises]
     drop_notes(tx, tenant, ids)
     if kind == "tickets":
+        had = {t.id: (t.external_id, t.subject, t.organization) for t in tickets_of(tx, tenant, ids)}
         bare_tickets(tx, tenant, ids)
+        write_words(tx, tenant, {ticket: (words_of(*texts), words_of(texts[0], texts[2])) for ticket, texts in had.items()})
     note_stripped(tx, tenant, chosen, LEVELS[kind])
     return len(chosen) - kept, kept

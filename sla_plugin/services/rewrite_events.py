@@ -12,6 +12,7 @@ from sla_plugin.store.checkpoints import drop_checkpoints
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.events import PastEvent, read_histories, write_events
+from sla_plugin.store.ticket_words import words_of, write_words
 from sla_plugin.store.tickets import Promise, tickets_of, write_choice, write_tickets
 
 TEXTS = frozenset({"subject", "description", "comment", "text", "message", "body", "title", "summary"})  # fields that are free text by their name
@@ -78,6 +79,16 @@ def rewrite_events(
         row = ticket_row(ticket, after, as_of)
         if row is not None:
             write_tickets(tx, tenant, [row])
+            write_words(
+                tx,
+                tenant,
+                {
+                    ticket.id: (
+                        words_of(ticket.external_id, ticket.subject, ticket.organization),
+                        words_of(ticket.external_id, row["subject"], row["organization"]),
+                    )
+                },
+            )
     return fits
 
 

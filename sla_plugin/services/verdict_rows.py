@@ -1,11 +1,12 @@
 """Verdicts as rows: what evaluate said, column by column."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sla_plugin.engine.evaluate import Clock, Verdict
 from sla_plugin.store.clocks import CLOCK_SAYS
 from sla_plugin.store.ids import new_id
-from sla_plugin.store.tickets import TICKETS, Promise, Ticket
+from sla_plugin.store.tickets import STANDINGS, TICKETS, TICKING, Promise, Ticket, place_of
 
 OPEN_PHASES = ("pending", "running", "on_hold", "stopped")
 _MIRRORED = {
@@ -91,10 +92,29 @@ def ticket_row(ticket: Ticket, verdict: Verdict, now: int) -> dict[str, Any] | N
     row["fields"] = {k: v for k, v in mirror.items() if k not in _KNOWN}
     row["gone"] = verdict.gone or None
     row["created_at"] = mirror.get("created_at") or _first_started(ticket, verdict)
+    row["standing"], row["place"] = standing_of(verdict.clocks, verdict.as_of, row["updated_at"])
     if all(getattr(ticket, k) == v for k, v in row.items()):
         return None
     row["id"] = ticket.id
     return row
+
+
+def standing_of(clocks: Iterable[Any], as_of: int, changed_at: int) -> tuple[str, int]:
+    """The standing and the place in lists of a ticket: its gravest ticking clock, and the tightest deadline of them. `clocks`: evaluated, or stored rows."""
+    gravest, tightest = len(STANDINGS) - 1, None
+    for clock in clocks:
+        if clock.phase in TICKING:
+            if clock.breached_at is not None:
+                grave = 0
+            elif clock.phase == "on_hold":
+                grave = 4
+            else:
+                passed = (clock.critical_at, clock.warning_at)
+                grave = next((n for n, at in enumerate(passed, 1) if at is not None and at <= as_of), 3)
+            gravest = min(gravest, grave)
+            if clock.deadline_at is not None and (tightest is None or clock.deadline_at < tightest):
+                tightest = clock.deadline_at
+    return STANDINGS[gravest], place_of(STANDINGS[gravest], tightest, changed_at)
 
 
 def _first_started(ticket: Ticket, verdict: Verdict) -> int | None:

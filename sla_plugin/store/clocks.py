@@ -19,10 +19,7 @@ class Clock(TenantRow, Base):
     """
 
     __tablename__ = "clock"
-    __table_args__ = (
-        UniqueConstraint("tenant_id", "promise_id", "metric", "cycle"),
-        Index("ix_clock_open", "tenant_id", "open", "deadline_at"),
-    )
+    __table_args__ = (UniqueConstraint("tenant_id", "promise_id", "metric", "cycle"),)
     promise_id: Mapped[int]
     ticket_id: Mapped[int]
     metric: Mapped[str] = mapped_column(String(40))

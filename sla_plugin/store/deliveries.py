@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Index, LargeBinary, String, Table, UniqueConstraint, bindparam, func, select, text, update
+from sqlalchemy import Index, LargeBinary, String, Table, UniqueConstraint, bindparam, func, select, text, union_all, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import among, insert_rows, update_rows
@@ -28,6 +28,7 @@ class Delivery(TenantRow, Base):
         Index("ix_delivery_inbox", "history", "id", postgresql_where=text("state = 'stored'"), sqlite_where=text("state = 'stored'")),
         Index("ix_delivery_recent", "tenant_id", "connection_id", "received_at"),
         Index("ix_delivery_body", "tenant_id", "received_at", postgresql_where=text(SPENT_BODY), sqlite_where=text(SPENT_BODY)),
+        Index("ix_delivery_ignored", "tenant_id", "id", postgresql_where=text("state = 'ignored'"), sqlite_where=text("state = 'ignored'")),
         Index("ix_delivery_set_aside", "tenant_id", "state", "id", postgresql_where=text(_SET_ASIDE), sqlite_where=text(_SET_ASIDE)),
     )
     connection_id: Mapped[int]
@@ -186,27 +187,40 @@ def set_aside_deliveries(tx: Transaction, most: int) -> Sequence[Any]:
     return tx.execute(select(some.c.tenant_id, some.c.state, func.count().label("count")).group_by(some.c.tenant_id, some.c.state)).all()
 
 
-def deliveries_since(tx: Transaction, tenant: int, connection: int, since: int, most: int) -> dict[str, int]:
-    """Deliveries of a connection by state, of those received since an instant; the newest `most` are looked at."""
-    some = (
-        select(Delivery.state)
+def deliveries_since(tx: Transaction, tenant: int, connections: Collection[int], since: int, most: int) -> dict[int, dict[str, int]]:
+    """Deliveries of some connections by state, of those received since an instant; the newest `most` of each are looked at."""
+    found: dict[int, dict[str, int]] = {connection: {} for connection in connections}
+    some = [
+        select(Delivery.connection_id, Delivery.state)
         .where(Delivery.tenant_id == tenant, Delivery.connection_id == connection, Delivery.received_at >= since)
         .order_by(Delivery.received_at.desc())
         .limit(most)
         .subquery()
-    )
-    return {row[0]: row[1] for row in tx.execute(select(some.c.state, func.count()).group_by(some.c.state))}
+        for connection in connections
+    ]
+    if some:
+        kind = [(one.c.connection_id, one.c.state) for one in some]
+        for row in tx.execute(union_all(*(select(*k, func.count().label("number")).group_by(*k) for k in kind))):
+            found[row.connection_id][row.state] = row.number
+    return found
 
 
-def last_applied(tx: Transaction, tenant: int, connection: int, among: int = 20) -> Any | None:
-    """(id, received_at, applied_at, became) of the newest live delivery that told of a ticket, among the last ones received."""
-    newest = (
-        select(Delivery.id, Delivery.received_at, Delivery.applied_at, Delivery.became, Delivery.history)
+def last_applied(tx: Transaction, tenant: int, connections: Collection[int], among: int = 20) -> dict[int, Any]:
+    """(id, received_at, applied_at, became) of the newest live delivery of each connection that told of a ticket, among the last ones received."""
+    newest = [
+        select(Delivery.connection_id, Delivery.id, Delivery.received_at, Delivery.applied_at, Delivery.became, Delivery.history)
         .where(Delivery.tenant_id == tenant, Delivery.connection_id == connection)
         .order_by(Delivery.received_at.desc())
         .limit(among)
-    )
-    return next((row for row in tx.execute(newest) if row.applied_at is not None and not row.history and (row.became or {}).get("tickets")), None)
+        .subquery()
+        for connection in connections
+    ]
+    found: dict[int, Any] = {}
+    if newest:
+        for row in sorted(tx.execute(union_all(*(select(one) for one in newest))), key=lambda row: -row.received_at):
+            if row.applied_at is not None and not row.history and (row.became or {}).get("tickets"):
+                found.setdefault(row.connection_id, row)
+    return found
 
 
 def get_delivery(tx: Transaction, tenant: int, delivery: int) -> Delivery | None:

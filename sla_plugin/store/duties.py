@@ -13,6 +13,7 @@ class Duty(StrEnum):
     OUTBOX = "calls of all tenants share the senders, their leases and pauses"
     MAIL = "mails of all tenants share the sender, and its leases; whose mail settings were not proved for a day"
     CREDENTIALS = "whose credentials were not proved for a day"
+    FEEDS = "whose calendar feed is due to be read again"
     RETENTION = "failed sign-ins that nobody waits for any more"
     SIGN_IN = "whose mail address, session or token this is"
     TENANTS = "which tenants there are, and making one"

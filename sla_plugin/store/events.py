@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Index, String, Table, Text, UniqueConstraint, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import Index, String, Table, Text, UniqueConstraint, bindparam, delete, func, literal_column, select, union_all, update
 from sqlalchemy import cast as cast_type
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -144,12 +144,20 @@ def last_deliveries(tx: Transaction, tenant: int, promises: Collection[int]) -> 
     return {promise: delivery for promise, delivery in tx.execute(query.group_by(EventRow.promise_id)) if promise is not None and delivery is not None}
 
 
-def latest_of_delivery(tx: Transaction, tenant: int, ticket: tuple[int, str], delivery: int, among: int = 50) -> int | None:
-    """When the latest event happened that a delivery told of a ticket (connection, external id); looked for among its latest events."""
-    promise = select(Ticket.promise_id).where(Ticket.tenant_id == tenant, Ticket.connection_id == ticket[0], Ticket.external_id == ticket[1]).scalar_subquery()
-    latest = select(EventRow.occurred_at, EventRow.delivery_id).where(EventRow.tenant_id == tenant, EventRow.promise_id == promise)
-    rows = tx.execute(latest.order_by(EventRow.occurred_at.desc()).limit(among))
-    return next((row.occurred_at for row in rows if row.delivery_id == delivery), None)
+def latest_of_deliveries(tx: Transaction, tenant: int, told: Mapping[int, tuple[int, str]], among: int = 50) -> dict[int, int]:
+    """When the latest event happened that each delivery told of a ticket (connection, external id); looked for among the ticket's latest events."""
+    latest = []
+    for delivery, (connection, external) in told.items():
+        ticket = (Ticket.tenant_id == tenant, Ticket.connection_id == connection, Ticket.external_id == external)
+        events = select(EventRow.occurred_at, EventRow.delivery_id).where(
+            EventRow.tenant_id == tenant, EventRow.promise_id == select(Ticket.promise_id).where(*ticket).scalar_subquery()
+        )
+        some = events.order_by(EventRow.occurred_at.desc()).limit(among).subquery()
+        latest.append(select(some).where(some.c.delivery_id == delivery))
+    found: dict[int, int] = {}
+    for row in tx.execute(union_all(*latest)) if latest else ():
+        found[row.delivery_id] = max(row.occurred_at, found.get(row.delivery_id, row.occurred_at))
+    return found
 
 
 def events_of_delivery(tx: Transaction, tenant: int, delivery: int, promises: Collection[int]) -> Sequence[EventRow]:

@@ -35,7 +35,7 @@ class Mail(TenantRow, Base):
     person_id: Mapped[int | None]
     address: Mapped[str | None] = mapped_column(String(320))  # of somebody outside; None: the person's own, read when it leaves
     facts: Mapped[dict[str, Any]]  # what its words need and everybody may read
-    sealed: Mapped[str | None]  # what they need and nobody else may read, as sealed JSON
+    sealed: Mapped[str | None] = mapped_column(info={"sealed": True})  # what they need and nobody else may read, as sealed JSON
     state: Mapped[str] = mapped_column(String(10))
     attempts: Mapped[int] = mapped_column(default=0)
     lease: Mapped[int] = mapped_column(default=0)

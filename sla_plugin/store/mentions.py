@@ -19,6 +19,7 @@ PASSED_OVER: Mapping[str, str] = {
     "connection": "the accounts of helpdesks; an address there is one that we sign in with, and is changed on the connection's page",
     "audit_head": "hashes only",
     "erased_name": "digests only",
+    "ticket_word": "written anew with the texts of its ticket",
     "tenant_setting": "what the tenant decided for itself",
 }
 

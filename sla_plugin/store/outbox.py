@@ -1,9 +1,9 @@
 """The outbox: commands (one intent each, unique key) and calls (one vendor request with its commands frozen)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Index, String, Table, UniqueConstraint, and_, case, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Index, String, Table, UniqueConstraint, and_, case, func, insert, or_, select, text, union_all, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import among, insert_rows, of_tenant
@@ -25,6 +25,8 @@ class CommandRow(TenantRow, Base):
         Index("ix_command_pending", "connection_id", "external_id", postgresql_where=text("state = 'pending'"), sqlite_where=text("state = 'pending'")),
         Index("ix_command_promise", "tenant_id", "promise_id"),
         Index("ix_command_settled", "tenant_id", "settled_at", postgresql_where=text(_SETTLED), sqlite_where=text(_SETTLED)),
+        Index("ix_command_state", "tenant_id", "state", "id"),
+        Index("ix_command_connection", "tenant_id", "connection_id", "state", "id"),
         Index("ix_command_unsettled", "tenant_id", "connection_id", "state", postgresql_where=text(_UNSETTLED), sqlite_where=text(_UNSETTLED)),
     )
     key: Mapped[str] = mapped_column(String(300))
@@ -254,11 +256,14 @@ def tries_since(tx: Transaction, tenant: int, connection: int, since: int, exter
 
     Every try of a call that began since then; of one that began earlier the last try, for only that one's instant is kept.
     """
-    tries = case((CallRow.first_tried_at >= since, CallRow.tries), else_=1)
-    query = select(func.sum(tries)).where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.tried_at >= since)
+    query = select(func.sum(_tries(since))).where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.tried_at >= since)
     if external is not None:
         query = query.where(CallRow.external_id == external)
     return int(tx.scalar(query) or 0)
+
+
+def _tries(since: int) -> ColumnElement[int]:
+    return case((CallRow.first_tried_at >= since, CallRow.tries), else_=1)
 
 
 def next_call_at(tx: Transaction) -> int | None:
@@ -293,16 +298,30 @@ def open_calls(tx: Transaction, most: int) -> Sequence[Any]:
     ).all()
 
 
-def calls_since(tx: Transaction, tenant: int, connection: int, since: int, most: int) -> dict[str, int]:
-    """Calls of a connection by state, of those last tried since an instant; the newest `most` are looked at."""
-    some = (
-        select(CallRow.state)
+def calls_since(tx: Transaction, tenant: int, connections: Collection[int], since: int, most: int) -> dict[int, dict[str, int]]:
+    """Calls of some connections by state, of those last tried since an instant; the newest `most` of each are looked at."""
+    found: dict[int, dict[str, int]] = {connection: {} for connection in connections}
+    some = [
+        select(CallRow.connection_id, CallRow.state)
         .where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.tried_at >= since)
         .order_by(CallRow.tried_at.desc())
         .limit(most)
         .subquery()
+        for connection in connections
+    ]
+    if some:
+        kind = [(one.c.connection_id, one.c.state) for one in some]
+        for row in tx.execute(union_all(*(select(*k, func.count().label("number")).group_by(*k) for k in kind))):
+            found[row.connection_id][row.state] = row.number
+    return found
+
+
+def tries_by_connection(tx: Transaction, tenant: int, connections: Collection[int], since: int) -> dict[int, int]:
+    """What `tries_since` says, of several connections."""
+    query = select(CallRow.connection_id, func.sum(_tries(since)).label("tries")).where(
+        CallRow.tenant_id == tenant, CallRow.connection_id.in_(list(connections)), CallRow.tried_at >= since
     )
-    return {row[0]: row[1] for row in tx.execute(select(some.c.state, func.count()).group_by(some.c.state))}
+    return {row.connection_id: int(row.tries) for row in tx.execute(query.group_by(CallRow.connection_id))}
 
 
 def failed_commands(tx: Transaction, tenant: int, connection: int | None = None, external: str | None = None) -> Sequence[CommandRow]:

@@ -166,7 +166,7 @@ def delete_policy(tx: Transaction, tenant: int, policy: int) -> None:
     tx.execute(delete(Policy).where(Policy.tenant_id == tenant, Policy.id == policy))
 
 
-def remove_calendar(tx: Transaction, tenant: int, calendar: int) -> None:
+def delete_calendar_rows(tx: Transaction, tenant: int, calendar: int) -> None:
     """Remove a calendar with all its versions."""
     tx.execute(delete(CalendarVersion).where(CalendarVersion.tenant_id == tenant, CalendarVersion.calendar_id == calendar))
     tx.execute(delete(Calendar).where(Calendar.tenant_id == tenant, Calendar.id == calendar))

@@ -53,14 +53,32 @@ class PromiseRow(TenantRow, Base):
     stripped: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
+_PLACED, _UNPLACED = "standing IS NOT NULL", "standing IS NULL"
+
+
+def _placed(name: str, *columns: str, where: str = _PLACED) -> Index:
+    return Index(name, "tenant_id", *columns, postgresql_where=text(where), sqlite_where=text(where))
+
+
 class Ticket(TenantRow, Base):
-    """The mirror of a helpdesk ticket. Words are ours in `status` and `priority`, the helpdesk's in `status_word` and `priority_word`."""
+    """The mirror of a helpdesk ticket. Words are ours in `status` and `priority`, the helpdesk's in `status_word` and `priority_word`.
+
+    standing  the gravest state among its ticking clocks as of the last evaluation, `done` without one; None = not worked out yet (an older version wrote it)
+    place     where it stands in lists, ascending: its tightest deadline, ON_HOLD without one, after that what is done, the latest change first
+    """
 
     __tablename__ = "ticket"
     __table_args__ = (
         UniqueConstraint("tenant_id", "connection_id", "external_id"),
         Index("ix_ticket_promise", "tenant_id", "promise_id"),
         Index("ix_ticket_requester", "tenant_id", "requester"),
+        # what lists filter by and are sorted by (reports/ticket_list.py)
+        _placed("ix_ticket_place", "standing", "place", "id"),
+        _placed("ix_ticket_connection_place", "connection_id", "standing", "place", "id"),
+        _placed("ix_ticket_priority_place", "priority", "standing", "place", "id"),
+        _placed("ix_ticket_assignee_place", "assignee", "standing", "place", "id"),
+        _placed("ix_ticket_organization_place", "organization", "standing", "place", "id"),
+        _placed("ix_ticket_unplaced", "id", where=_UNPLACED),
     )
     connection_id: Mapped[int]
     external_id: Mapped[str] = mapped_column(String(200))
@@ -83,6 +101,14 @@ class Ticket(TenantRow, Base):
     gone: Mapped[str | None] = mapped_column(String(40))  # merged, deleted
     created_at: Mapped[int | None]
     updated_at: Mapped[int]
+    standing: Mapped[str | None] = mapped_column(String(10))
+    place: Mapped[int | None]
+
+
+TICKING = ("running", "on_hold", "pending")  # phases of clocks that somebody has to work against
+STANDINGS = ("breached", "critical", "warning", "running", "on_hold", "done")
+ON_HOLD = 2**62  # the place of what has no deadline: after every deadline
+_DONE = ON_HOLD + 2**53  # the place of what is done, less its last change
 
 
 PROMISES, TICKETS = cast(Table, PromiseRow.__table__), cast(Table, Ticket.__table__)
@@ -210,6 +236,30 @@ def ticket_names(tx: Transaction, tenant: int, promises: Collection[int]) -> dic
     return {r.promise_id: r.external_id for r in rows}
 
 
+def place_of(standing: str, deadline_at: int | None, changed_at: int) -> int:
+    """The place in lists of a ticket with that standing, whose tightest deadline (None: it waits) and last change these are."""
+    if standing == "done":
+        return _DONE - min(max(changed_at, 0), 2**53)
+    return ON_HOLD if deadline_at is None else deadline_at
+
+
+def unplaced_tickets(tx: Transaction, tenant: int, limit: int) -> Sequence[int]:
+    """Promises of tickets whose place in lists nobody has worked out."""
+    return tx.scalars(select(TICKETS.c.promise_id).where(TICKETS.c.tenant_id == tenant, text(_UNPLACED)).order_by(TICKETS.c.id).limit(limit)).all()
+
+
+def promises_after(tx: Transaction, tenant: int, ticket: int, limit: int) -> Sequence[Any]:
+    """(id, promise_id) of the tickets after an id, in order."""
+    query = select(TICKETS.c.id, TICKETS.c.promise_id).where(TICKETS.c.tenant_id == tenant, TICKETS.c.id > ticket)
+    return tx.execute(query.order_by(TICKETS.c.id).limit(limit)).all()
+
+
+def horizons_of(tx: Transaction, tenant: int, promises: Collection[int]) -> dict[int, int]:
+    """As of when each of some promises was evaluated last."""
+    rows = tx.execute(select(PROMISES.c.id, PROMISES.c.horizon_at).where(PROMISES.c.tenant_id == tenant, among(tx, PROMISES.c.id, promises)))
+    return {row.id: row.horizon_at for row in rows}
+
+
 def claim_due(tx: Transaction, now: int, limit: int, held_back: Mapping[int, int]) -> Sequence[Promise]:
     """Lock promises of ONE tenant whose next transition is due, earliest first; those another process holds are passed over. In id order.
 
@@ -272,6 +322,11 @@ def write_promises(
     update_rows(tx, PROMISES, tenant, moved, _MOVED)
     update_rows(tx, PROMISES, tenant, chosen, (*_MOVED, "book_revision", "policy_id", "choice"))
     update_rows(tx, PROMISES, tenant, begun, ("history", "alerts_since"))
+
+
+def write_places(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Set `standing` and `place` of tickets by `id`."""
+    update_rows(tx, TICKETS, tenant, rows, ("standing", "place"))
 
 
 def write_tickets(tx: Transaction, tenant: int, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -36,7 +36,9 @@ def opened(hours: Calendar, first: str, last: str) -> list[str]:
         ({"time_zone": "UTC", "hours": OFFICE, "holiday": []}, "calendars.support.holiday", "did you mean holidays?"),
         ({"hours": OFFICE}, "calendars.support.time_zone", "missing"),
         ({"time_zone": "", "hours": OFFICE}, "calendars.support.time_zone", "missing"),
-        ({"time_zone": "Europe/Berlyn", "hours": OFFICE}, "calendars.support.time_zone", "no known time zone"),
+        ({"time_zone": "Europe/Berlyn", "hours": OFFICE}, "calendars.support.time_zone", "no known time zone; did you mean Europe/Berlin?"),
+        ({"time_zone": "new york", "hours": OFFICE}, "calendars.support.time_zone", "did you mean America/New_York?"),
+        ({"time_zone": "MESZ", "hours": OFFICE}, "calendars.support.time_zone", "write an IANA zone"),
         ({"time_zone": "Europe", "hours": OFFICE}, "calendars.support.time_zone", "no known time zone"),
         ({"time_zone": "../etc/passwd", "hours": OFFICE}, "calendars.support.time_zone", "no known time zone"),
         ({"time_zone": "/etc/localtime", "hours": OFFICE}, "calendars.support.time_zone", "no known time zone"),
@@ -100,6 +102,14 @@ def test_refuses_wrong_hours(hours: Any, field: str, says: str) -> None:
         ({"exceptions": {"2026-12-24": [], date(2026, 12, 24): []}}, "exceptions.2026-12-24", "twice"),
         ({"exceptions": {"2026-12-24": ["22:00-06:00"], "2026-12-25": ["05:00-07:00"]}}, "exceptions.2026-12-25", "overlaps the overnight"),
         ({"breaks": {"2026-05-01": ["10:00-11:00", "10:30-12:00"]}}, "breaks.2026-05-01[1]", "overlaps"),
+        ({"extra": {"2026-05-01": ["10:00-11:00", "10:30-12:00"]}}, "extra.2026-05-01[1]", "overlaps"),
+        ({"extra": {"2026-05-01": {"hour": []}}}, "extra.2026-05-01.hour", "did you mean hours?"),
+        ({"exceptions": {"2026-05-01": {"hours": "9-12"}}}, "exceptions.2026-05-01", "list of intervals"),
+        ({"exceptions": {"2026-05-01": {"hours": [], "label": 7}}}, "exceptions.2026-05-01.label", "at most 200"),
+        ({"holidays": [{"date": "2026-01-06", "source": "x" * 201}]}, "holidays[0].source", "at most 200"),
+        ({"holidays": ["2026-01-06"], "unticked": ["2026-01-05", "2026-01-06"]}, "unticked[1]", "among the holidays"),
+        ({"switched_off": {"mon": ["10:00-11:00"]}}, "switched_off.mon", "has hours as well"),
+        ({"switched_off": {"sat": ["10:00-23:59"]}}, "switched_off.sat[0]", "write 24:00"),
     ],
     ids=lambda value: repr(value)[:60],
 )
@@ -237,6 +247,41 @@ def test_a_holiday_names_only_what_it_closes() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("parts", "day", "expected"),
+    [
+        ({"extra": {"2026-12-25": ["18:00-20:00"]}}, 25, ["25 09:00 - 25 17:00", "25 18:00 - 25 20:00"]),
+        ({"extra": {"2026-12-25": ["16:00-20:00"]}}, 25, ["25 09:00 - 25 20:00"]),
+        ({"extra": {"2026-12-26": ["10:00-14:00"]}}, 26, ["26 10:00 - 26 14:00"]),
+        ({"extra": {"2026-12-25": ["10:00-14:00"]}, "holidays": ["2026-12-25"]}, 25, ["25 10:00 - 25 14:00"]),
+        ({"extra": {"2026-12-25": ["10:00-14:00"]}, "exceptions": {"2026-12-25": []}}, 25, ["25 10:00 - 25 14:00"]),
+        ({"extra": {"2026-12-24": ["22:00-06:00"]}, "holidays": ["2026-12-25"]}, 25, ["25 00:00 - 25 06:00"]),
+        ({"extra": {"2026-12-26": ["10:00-14:00"]}, "breaks": {"2026-12-26": ["11:00-12:00"]}}, 26, ["26 10:00 - 26 11:00", "26 12:00 - 26 14:00"]),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_an_extra_shift_is_added_to_whatever_its_date_has(parts: Any, day: int, expected: list[str]) -> None:
+    assert opened(calendar(**parts), f"2026-12-{day}", f"2026-12-{day + 1}") == expected
+
+
+def test_an_extra_shift_alone_is_a_calendar() -> None:
+    assert opened(calendar({}, extra={"2026-12-26": ["10:00-14:00"]}), "2026-12-01", "2027-01-01") == ["26 10:00 - 26 14:00"]
+
+
+def test_notes_are_kept_and_change_no_hours() -> None:
+    notes = {
+        "switched_off": {"sat": ["10:00-14:00"]},
+        "unticked": [{"date": "2026-12-24", "name": "Christmas Eve", "source": "DE-BY"}, "2026-12-31"],
+        "holidays": [{"date": "2026-12-25", "source": "feed office.example.com"}],
+        "exceptions": {"2026-12-23": {"hours": ["09:00-12:00"], "label": "short day"}},
+    }
+    with_notes = calendar(**notes)
+    plain = calendar(holidays=["2026-12-25"], exceptions={"2026-12-23": ["09:00-12:00"]})
+    assert with_notes == plain
+    assert hash(with_notes) == hash(plain)
+    assert {key: with_notes.to_definition()[key] for key in notes} == notes
+
+
 minutes = st.integers(0, 1438).filter(lambda minute: minute != 1439)
 
 
@@ -247,15 +292,19 @@ def days_hours(draw: st.DrawFn) -> list[str]:
 
 
 dates = st.dates(date(1990, 1, 1), date(2090, 1, 1)).map(date.isoformat)
+dated = st.one_of(days_hours(), st.fixed_dictionaries({"hours": days_hours(), "label": st.text(max_size=5)}))
 definitions = st.fixed_dictionaries(
     {
         "time_zone": st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
         "hours": st.fixed_dictionaries({"mon": st.just(["00:10-24:00"])}, optional={day: days_hours() for day in WEEKDAYS[2:]}),
     },
     optional={
-        "holidays": st.lists(st.one_of(dates, st.fixed_dictionaries({"date": dates, "name": st.text(max_size=5)}))),
-        "exceptions": st.dictionaries(dates, days_hours()),
+        "holidays": st.lists(st.one_of(dates, st.fixed_dictionaries({"date": dates, "name": st.text(max_size=5), "source": st.sampled_from(["", "DE-BY"])}))),
+        "exceptions": st.dictionaries(dates, dated),
         "breaks": st.dictionaries(dates, days_hours()),
+        "extra": st.dictionaries(dates, dated),
+        "switched_off": st.fixed_dictionaries({"tue": days_hours()}),
+        "unticked": st.lists(st.dates(date(2100, 1, 1), date(2110, 1, 1)).map(lambda day: {"date": day.isoformat(), "name": "Off", "source": "DE-BY"})),
     },
 )
 

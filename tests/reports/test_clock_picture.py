@@ -101,9 +101,9 @@ def test_text_is_escaped_and_nothing_is_inline() -> None:
     assert all(name.endswith("r-1") for name in ids)
 
 
-def test_the_last_day_shows_only_that() -> None:
+def test_nothing_is_drawn_before_the_first_instant_asked_for() -> None:
     now = MONDAY + 64 * HOUR
-    whole, day = drawn(clock_at(now), now), drawn(clock_at(now), now, last_day=True)
+    whole, day = drawn(clock_at(now), now), drawn(clock_at(now), now, first=now - 24 * HOUR)
     assert f"t{MONDAY + 12 * HOUR}<" in whole.replace("</text>", "<")
     assert "seg-over" in day
     assert day.count('class="seg') < whole.count('class="seg')

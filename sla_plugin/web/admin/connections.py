@@ -11,10 +11,13 @@ from sla_plugin.engine.durations import DAY
 from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition, SlaPluginError
 from sla_plugin.language import gettext, marked
 from sla_plugin.reports import queries
+from sla_plugin.reports.command_list import count_commands, list_commands
+from sla_plugin.reports.lists import MOST
 from sla_plugin.services.change_connection import add_secret, record_check, retire_secret, set_mode, shown_secrets
 from sla_plugin.services.connect_helpdesk import ConnectionForm, new_secret, prepare_connection, prove_connection, store_connection
 from sla_plugin.services.send_test_delivery import send_test_delivery
 from sla_plugin.store.connections import MODES, Connection, find_by_name, get_connection, get_state
+from sla_plugin.store.deliveries import deliveries_since
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.machine import machine_lights
@@ -135,9 +138,9 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """What turning writing on means: the last would-be writes."""
         connection = _found(runtime, connection_id)
         with runtime.database.reading(viewer().tenant) as tx:
-            planned = queries.list_commands(tx, viewer().tenant, state="dry_run", connection=connection_id, limit=20)
-            counts = queries.count_commands(tx, viewer().tenant, connection_id)
-        return render("connection_live.html", connection=connection, planned=planned.rows, count=counts.get("dry_run", 0))
+            planned = list_commands(tx, viewer().tenant, filters={"state": "dry_run", "connection": str(connection_id)}, limit=20)
+            count = count_commands(tx, viewer().tenant, connection_id)["dry_run"].number
+        return render("connection_live.html", connection=connection, planned=planned.rows, count=count)
 
     @pages.post("/connections/<int(max=9223372036854775807):connection_id>/secrets")
     @needs("connections.write")
@@ -235,8 +238,8 @@ def _detail(runtime: Runtime, connection_id: int, form: Any, errors: dict[str, s
         if connection is None:
             abort(404, gettext("There is no such connection here."))
         state = get_state(tx, tenant, connection_id)
-        deliveries = queries.count_deliveries(tx, tenant, now - DAY, connection_id)
-        commands = queries.count_commands(tx, tenant, connection_id)
+        deliveries = deliveries_since(tx, tenant, [connection_id], now - DAY, MOST)[connection_id]
+        commands = {state: count.number for state, count in count_commands(tx, tenant, connection_id).items()}
     if form is None:
         form = MultiDict(
             {

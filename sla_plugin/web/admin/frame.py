@@ -95,7 +95,7 @@ def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) ->
         person, session_id = found
         with runtime.database.reading(person.tenant_id) as tx:
             decided = read_settings(tx, person.tenant_id)
-            signs = open_breaches(tx, person.tenant_id, now) if actor_of(person).may("alerts.read") else NO_BREACHES
+            signs = open_breaches(tx, person.tenant_id) if actor_of(person).may("alerts.read") else NO_BREACHES
         zone = zone_of(request.cookies.get("sla_zone"), decided["time_zone"])
         g.viewer = Viewer(person, actor_of(person), session_id, decided["name"], zone, now, decided["live_updates"], signs)
         if person.language:

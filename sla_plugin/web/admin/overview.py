@@ -6,6 +6,8 @@ from werkzeug.wrappers import Response
 from sla_plugin.engine.durations import DAY, MINUTE
 from sla_plugin.language import gettext
 from sla_plugin.reports import queries
+from sla_plugin.reports.alert_list import list_alerts
+from sla_plugin.reports.ticket_list import OPEN, clocks_of_tickets, count_tickets, list_tickets
 from sla_plugin.services.tenant_settings import change_settings, read_settings
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import ALERT_TITLES, clock_cells
@@ -27,11 +29,11 @@ def blueprint(runtime: Runtime) -> Blueprint:
         """Counters, next deadlines, alerts, the machine."""
         tenant, now = viewer().tenant, viewer().now
         with runtime.database.reading(viewer().tenant) as tx:
-            counts = queries.count_clocks(tx, tenant, now)
-            due = queries.tickets_by_deadline(tx, tenant, now, limit=_NEXT)
-            clocks = queries.clocks_of_tickets(tx, tenant, [r.Ticket.id for r in due.rows])
+            counts = {standing: count.number for standing, count in count_tickets(tx, tenant, tabs=OPEN).items()}
+            due = list_tickets(tx, tenant, limit=_NEXT)
+            clocks = clocks_of_tickets(tx, tenant, [r.Ticket.id for r in due.rows])
             cells = clock_cells(tx, tenant, clocks, now)
-            alerts = queries.list_alerts(tx, tenant, acknowledged=False, limit=_ALERTS)
+            alerts = list_alerts(tx, tenant, limit=_ALERTS)
             met, finished = queries.met_since(tx, tenant, now - 30 * DAY)
             figures, lights = machine_lights(runtime, tx, tenant, now)
             last_delivery = queries.last_delivery_at(tx, tenant)

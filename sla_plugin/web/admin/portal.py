@@ -5,8 +5,8 @@ from werkzeug.wrappers import Response
 
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.language import gettext
-from sla_plugin.reports import queries
 from sla_plugin.reports.own_tickets import own_ticket, own_tickets
+from sla_plugin.reports.ticket_list import clocks_of_tickets
 from sla_plugin.services.request_escalation import METRIC, request_escalation
 from sla_plugin.store.alerts import alerts_of
 from sla_plugin.web.access import needs
@@ -27,7 +27,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         tenant, now, person = viewer().tenant, viewer().now, viewer().person
         with runtime.database.reading(viewer().tenant) as tx:
             page = own_tickets(tx, tenant, person.id, person.email, page_number())
-            cells = clock_cells(tx, tenant, queries.clocks_of_tickets(tx, tenant, [t.id for t in page.rows]), now)
+            cells = clock_cells(tx, tenant, clocks_of_tickets(tx, tenant, [t.id for t in page.rows]), now)
         return render("portal.html", page=page, cells=cells)
 
     @pages.get("/portal/<int(max=9223372036854775807):ticket_id>")
@@ -61,7 +61,7 @@ def _page(runtime: Runtime, ticket_id: int, errors: dict[str, str]) -> str:
         ticket = own_ticket(tx, tenant, person.id, person.email, ticket_id)
         if ticket is None:
             abort(404, gettext("There is no such ticket of yours."))
-        cells = clock_cells(tx, tenant, queries.clocks_of_tickets(tx, tenant, [ticket.id]), now).get(ticket.id, [])
+        cells = clock_cells(tx, tenant, clocks_of_tickets(tx, tenant, [ticket.id]), now).get(ticket.id, [])
         requests = [a for a in alerts_of(tx, tenant, ticket.promise_id) if a.metric == METRIC]
     context = {"ticket": ticket, "cells": cells, "requests": requests, "waits": any(a.acknowledged_at is None for a in requests)}
     return refuse("portal_ticket.html", errors, **context)[0] if errors else render("portal_ticket.html", errors={}, **context)

@@ -145,6 +145,7 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a form left open over lunch still saves
         WTF_CSRF_SSL_STRICT=False,  # SameSite and the token decide; proxies strip referrers
         BOOTSTRAP_SERVE_LOCAL=True,
+        MAX_FORM_PARTS=12_000,  # a calendar of 2,000 holidays has five fields for each; what they may hold in all stays limited
     )
     csrf.init_app(app)
     if "bootstrap" not in app.blueprints:

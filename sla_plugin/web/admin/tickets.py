@@ -14,7 +14,11 @@ from sla_plugin.errors import InvalidDefinition
 from sla_plugin.language import gettext, marked
 from sla_plugin.reports import queries
 from sla_plugin.reports.clock_picture import clock_picture
+from sla_plugin.reports.command_list import list_commands
+from sla_plugin.reports.event_list import LISTING as EVENTS
+from sla_plugin.reports.event_list import list_events
 from sla_plugin.reports.standing import state_word
+from sla_plugin.reports.ticket_list import LISTING, OPEN, clocks_of_tickets, count_tickets, list_tickets, unplaced
 from sla_plugin.services.choose_policy import choose_policy
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
 from sla_plugin.services.extend_deadline import extend_deadline
@@ -29,11 +33,12 @@ from sla_plugin.store.deliveries import watermarks
 from sla_plugin.store.events import EventRow, read_histories
 from sla_plugin.store.ids import new_id
 from sla_plugin.store.tenants import is_strict
-from sla_plugin.store.tickets import get_promise, get_ticket
+from sla_plugin.store.tickets import STANDINGS, get_promise, get_ticket
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import ALERT_TITLES, METRIC_TITLES, clock_cells
 from sla_plugin.web.admin.clock_sentence import clock_sentence
-from sla_plugin.web.admin.frame import number_arg, page_blueprint, page_number, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, render, viewer
+from sla_plugin.web.admin.list_view import list_view, list_words, plus
 from sla_plugin.web.admin.policy_form import sentence as sentence_of
 from sla_plugin.web.formats import instant
 from sla_plugin.web.looks import note_look
@@ -46,8 +51,11 @@ TABS = (
     ("warning", marked("Warning")),
     ("running", marked("Running")),
     ("on_hold", marked("On hold")),
+    ("done", marked("Done")),
     ("all", marked("All")),
 )
+FILTERS = {"connection": marked("Connection"), "priority": marked("Priority"), "assignee": marked("Assignee"), "customer": marked("Customer")}
+PRIORITIES = (("P0", marked("P0 critical")), ("P1", marked("P1 high")), ("P2", marked("P2 normal")), ("P3", marked("P3 low")))
 _FIELDS = ("reason", "metric", "by", "policy")  # of the form for exceptions
 # whose events the list shows
 SIDES: Mapping[str, Callable[[EventRow], bool]] = {
@@ -66,27 +74,29 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @needs("tickets.read")
     def listing() -> str:
         """Tickets by their tightest clock, filtered and paged."""
-        tenant, now = viewer().tenant, viewer().now
-        state, text, connection = request.args.get("state", ""), request.args.get("q", "").strip(), number_arg("connection")
+        tenant, now, view = viewer().tenant, viewer().now, list_view(LISTING, "state")
+        state = view.kept.get("state", "") if view.kept.get("state", "") in dict(TABS) else ""
         with runtime.database.reading(viewer().tenant) as tx:
-            if state == "all":
-                page = queries.tickets_by_change(tx, tenant, connection=connection, text=text, after=page_number())
-            else:
-                page = queries.tickets_by_deadline(tx, tenant, now, state=state, connection=connection, text=text, after=page_number())
-            cells = clock_cells(tx, tenant, queries.clocks_of_tickets(tx, tenant, [r.Ticket.id for r in page.rows]), now)
-            counts = queries.count_clocks(tx, tenant, now)
-            connections = list_connections(tx, tenant)
+            page = list_tickets(tx, tenant, tab=state, filters=view.filters, text=view.text, sort=view.sort, after=view.after)
+            cells = clock_cells(tx, tenant, clocks_of_tickets(tx, tenant, [r.Ticket.id for r in page.rows]), now)
+            counts = count_tickets(tx, tenant, filters=view.filters, text=view.text)
+            names = {str(c.id): c.name for c in list_connections(tx, tenant)}
+            waits = unplaced(tx, tenant)
+        counts[""] = plus(*(counts[standing] for standing in OPEN))
+        counts["all"] = plus(*(counts[standing] for standing in STANDINGS))
         return render(
             "tickets.html",
+            view=view,
             page=page,
             cells=cells,
             counts=counts,
-            connections=connections,
-            names={c.id: c.name for c in connections},
+            names=names,
             state=state,
-            text=text,
-            connection=connection,
-            tabs=TABS,
+            tabs=[(key, gettext(title)) for key, title in TABS],
+            labels={name: gettext(label) for name, label in FILTERS.items()},
+            priorities=[(key, gettext(label)) for key, label in PRIORITIES],
+            unplaced=waits,
+            **list_words(),
         )
 
     @pages.get("/tickets/<int(max=9223372036854775807):ticket_id>")
@@ -94,6 +104,18 @@ def blueprint(runtime: Runtime) -> Blueprint:
     def show(ticket_id: int) -> str:
         """One ticket: where it stands, and why."""
         return _page(runtime, ticket_id, MultiDict(), {})[0]
+
+    @pages.get("/tickets/<int(max=9223372036854775807):ticket_id>/events")
+    @needs("tickets.read")
+    def events(ticket_id: int) -> str:
+        """Every event of a ticket, a page at a time."""
+        view = list_view(EVENTS)
+        with runtime.database.reading(viewer().tenant) as tx:
+            ticket = get_ticket(tx, viewer().tenant, ticket_id)
+            if ticket is None:
+                abort(404, gettext("There is no such ticket here."))
+            page = list_events(tx, viewer().tenant, ticket.promise_id, filters=view.filters, sort=view.sort, after=view.after)
+        return render("ticket_events.html", view=view, page=page, ticket=ticket, **list_words())
 
     @pages.post("/tickets/<int(max=9223372036854775807):ticket_id>/escalate")
     @needs("tickets.escalate")
@@ -161,7 +183,7 @@ def _page(runtime: Runtime, ticket_id: int, form: MultiDict[str, str], errors: M
         as_of = complete_until(promise, rows, now, watermarks(tx, now - GRACE))
         verdict = verdict_of(promise, rows, read_books(tx, tenant), runtime.outside.words(connection), connection, as_of, runtime.outside.settle)
         events = queries.events_of(tx, tenant, promise.id)
-        commands = queries.list_commands(tx, tenant, promise=promise.id, limit=100).rows
+        commands = list_commands(tx, tenant, promise=promise.id, limit=100).rows
         corrections = corrections_of(tx, tenant, promise.id)
         alerts = alerts_of(tx, tenant, promise.id)
         strict = is_strict(tx, tenant)
