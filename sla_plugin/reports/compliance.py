@@ -1,4 +1,4 @@
-"""Compliance: of the cycles that finished in a period, how many were met. Records count as their last correction says; a cycle that never was does not count."""
+"""Compliance: of the cycles that finished in a period, how many were met; records count as their last correction says, what never was does not count."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -101,7 +101,9 @@ class ExplanationSchema(Shape):
     as_of_at = fields.String(required=True, metadata={"format": "date-time"})
     events = fields.Integer(required=True, metadata={"description": "How many events it is worked out from."})
     clocks = fields.List(
-        fields.Dict(), required=True, metadata={"description": "Each with its terms, a sentence, and the ledger of what counted, which sums to the elapsed time."}
+        fields.Dict(),
+        required=True,
+        metadata={"description": "Each with its terms, a sentence, and the ledger of what counted, which sums to the elapsed time."},
     )
     choice = fields.List(fields.Dict(), required=True, metadata={"description": "The policies in the order they were tried, up to the match."})
     by_hand = fields.List(fields.Dict(), required=True)
@@ -143,7 +145,9 @@ class CountedSchema(Shape):
 
 
 def _counted(names: Sequence[str]) -> fields.Nested:
-    return fields.Nested(Shape.from_dict({name: fields.Nested(CountedSchema, required=True) for name in names}, name=f"CountsOf{names[0].title()}Schema"), required=True)
+    return fields.Nested(
+        Shape.from_dict({name: fields.Nested(CountedSchema, required=True) for name in names}, name=f"CountsOf{names[0].title()}Schema"), required=True
+    )
 
 
 class StatsSchema(Shape):
@@ -227,7 +231,8 @@ _RECORD = tuple(name for name in RecordSchema._declared_fields if name not in ("
 def _record(record: Record, corrections: Sequence[Correction]) -> dict[str, Any]:
     last = corrections[-1].now if corrections else {"met": record.met}
     told = [
-        {"number": c.number, "made_at": c.made_at, "was": c.was, "now": c.now, "late_events": [str(one) for one in c.cause.get("events", ())]} for c in corrections
+        {"number": c.number, "made_at": c.made_at, "was": c.was, "now": c.now, "late_events": [str(one) for one in c.cause.get("events", ())]}
+        for c in corrections
     ]
     return {**{name: getattr(record, name) for name in _RECORD}, "counts_as_met": None if last is None else last["met"], "corrections": told}
 

@@ -86,16 +86,20 @@ class LongListQuery(ListQuery):
     after = fields.String(metadata={"description": "Where to go on; taken from `next`. It wins over `page`."})
 
 
-class PeriodQuery(LongListQuery):
-    """Parameters of a list of what happened."""
+class PeriodBoundsQuery(Shape):
+    """Parameters that say a period."""
 
     start_date = DateOrInstant(metadata={"description": "The first date or instant, included. Dates are in the tenant's zone."})
     end_date = DateOrInstant(metadata={"description": "The last date or instant, included."})
     days = Whole(1, MOST_DAYS, metadata={"description": f"So many days up to now, or to `end_date`, instead of `start_date`. {DAYS} if neither is said."})
 
 
+class PeriodQuery(LongListQuery, PeriodBoundsQuery):
+    """Parameters of a list of what happened."""
+
+
 def period(query: Mapping[str, Any], zone: ZoneInfo, now: int) -> tuple[int, int]:
-    """The instants (first, first that is too late) of a PeriodQuery. Raises Problem for one that ends before it begins, or says its beginning twice."""
+    """The instants (first, first that is too late) of a PeriodBoundsQuery. Raises Problem for one that ends before it begins, or says its beginning twice."""
     start: date | int | None = query.get("start_date")
     end: date | int | None = query.get("end_date")
     if start is not None and "days" in query:
@@ -194,6 +198,11 @@ def _no_place() -> Problem:
 def sorts_of(listing: Listing) -> Word:
     """The parameter `sort` of such a list."""
     return Word(listing.sorts, load_default=next(iter(listing.sorts)), metadata={"description": "A minus: the last first."})
+
+
+def filters_of(query: Mapping[str, Any], *names: str) -> dict[str, str]:
+    """What such a list is narrowed by, as its functions take it: those of the parameters that are said."""
+    return {name: str(query[name]) for name in names if name in query}
 
 
 def walk(listing: Listing, query: Mapping[str, Any], read: Callable[[Walked | None, int], Page]) -> Page:

@@ -39,7 +39,9 @@ PROBLEMS: Mapping[str, ProblemType] = {
     "in-use": ProblemType(409, "In use", "`used_by` names what uses it; change that first."),
     "under-way": ProblemType(409, "Still under way", "A request with this Idempotency-Key is being worked on. Ask again after `Retry-After` seconds."),
     "not-possible": ProblemType(409, "Not possible as things are", "`detail` says what stands in the way; change that first."),
-    "strict-mode": ProblemType(409, "Strict mode allows no exceptions", "Nothing has moved; the attempt is on record. An admin turns strict mode off, if it must be."),
+    "strict-mode": ProblemType(
+        409, "Strict mode allows no exceptions", "Nothing has moved; the attempt is on record. An admin turns strict mode off, if it must be."
+    ),
     "stale": ProblemType(412, "Changed meanwhile", "`If-Match` names an older state. Read again, and apply your change to what is there now."),
     "too-large": ProblemType(413, "Too large", "A body has at most 1 MB."),
     "unsupported-media-type": ProblemType(415, "Not in this format", "Send JSON, and say so: `Content-Type: application/json`."),

@@ -7,7 +7,25 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from sla_plugin.web.api import audit, calendars, me, people, policies, policy_templates, reference, settings, tokens
+from sla_plugin.web.api import (
+    actions,
+    alerts,
+    audit,
+    calendars,
+    compliance,
+    connections,
+    deliveries,
+    me,
+    overrides,
+    people,
+    policies,
+    policy_templates,
+    portal,
+    reference,
+    settings,
+    tickets,
+    tokens,
+)
 from sla_plugin.web.api.aliases import ROOT, ours
 from sla_plugin.web.api.gate import PREFIX, Gate
 from sla_plugin.web.api.openapi import document, make_api
@@ -18,9 +36,17 @@ from sla_plugin.web.runtime import Runtime
 # nouns in the order of the reference
 RESOURCES: tuple[Callable[[Runtime], Resource], ...] = (
     me.resource,
+    tickets.resource,
+    overrides.resource,
+    compliance.resource,
+    alerts.resource,
+    portal.resource,
     policies.resource,
     policy_templates.resource,
     calendars.resource,
+    connections.resource,
+    deliveries.resource,
+    actions.resource,
     people.resource,
     tokens.resource,
     settings.resource,

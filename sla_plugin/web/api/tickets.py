@@ -5,17 +5,15 @@ from typing import Any
 from marshmallow import fields
 
 from sla_plugin.reports.event_list import LISTING as EVENTS
-from sla_plugin.reports.event_list import list_events
-from sla_plugin.reports.lists import Count
-from sla_plugin.reports.ticket_list import LISTING, TABS, clocks_of_tickets, count_tickets, list_tickets
+from sla_plugin.reports.event_list import count_events, list_events
+from sla_plugin.reports.ticket_list import LISTING, clocks_of_tickets, count_tickets, list_tickets
 from sla_plugin.services.request_escalation import LONGEST, request_escalation
 from sla_plugin.store.db import Transaction
-from sla_plugin.store.events import count_events
 from sla_plugin.store.tickets import ON_HOLD, STANDINGS, Ticket, get_promise, get_ticket
 from sla_plugin.web.access import needs
 from sla_plugin.web.api.clocks import ClockSchema, standing_clocks
 from sla_plugin.web.api.gate import caller
-from sla_plugin.web.api.lists import LongListQuery, page_schema, sorts_of, walk, walked_page
+from sla_plugin.web.api.lists import LongListQuery, filters_of, page_schema, sorts_of, walk, walked_page
 from sla_plugin.web.api.problems import Problem
 from sla_plugin.web.api.resource import Resource
 from sla_plugin.web.api.shapes import Id, Instant, Shape, Text, Word
@@ -48,15 +46,6 @@ class ListedTicketSchema(Shape):
     )
     due_at = Instant(required=True, allow_none=True, metadata={"description": "Its tightest deadline, by which the list is sorted."})
     clocks = fields.List(fields.Nested(ClockSchema), required=True, metadata={"description": "Those that tick first, the tightest before the others."})
-
-
-class ChoiceSchema(Shape):
-    """A policy that was tried, and whether it matched."""
-
-    policy = fields.String(required=True)
-    version = fields.Integer(required=True)
-    matched = fields.Boolean(required=True)
-    because = fields.String(required=True)
 
 
 class TicketSchema(ListedTicketSchema):
@@ -130,7 +119,7 @@ def resource(runtime: Runtime) -> Resource:
     @api.gives(page_schema(ListedTicketSchema))
     def list_all_tickets(query: dict[str, Any]) -> dict[str, Any]:
         """Tickets by their tightest deadline."""
-        filters = {name: str(query[name]) for name in ("connection", "priority", "assignee") if name in query}
+        filters = filters_of(query, "connection", "priority", "assignee")
         filters |= {"customer": query["organization"]} if "organization" in query else {}
         tab, text, tenant = "" if query["standing"] == "open" else query["standing"], query.get("q", ""), caller().tenant
         with runtime.database.reading(tenant) as tx:
@@ -139,9 +128,8 @@ def resource(runtime: Runtime) -> Resource:
                 query,
                 lambda after, limit: list_tickets(tx, tenant, tab=tab, filters=filters, text=text, sort=query["sort"], after=after, limit=limit),
             )
-            counts = count_tickets(tx, tenant, filters=filters, text=text, tabs=TABS[tab])
+            count = count_tickets(tx, tenant, filters=filters, text=text, tabs=(tab,))[tab]
             clocks = standing_clocks(tx, tenant, clocks_of_tickets(tx, tenant, [row.Ticket.id for row in page.rows]), caller().now)
-        count = Count(sum(one.number for one in counts.values()), any(one.more for one in counts.values()))
         return walked_page(LISTING, query, page, count, [listed_ticket(row.Ticket, clocks.get(row.Ticket.id, [])) for row in page.rows])
 
     @api.get(TICKET)
@@ -165,12 +153,10 @@ def resource(runtime: Runtime) -> Resource:
     @api.gives(page_schema(EventSchema))
     def list_history(query: dict[str, Any], ticket_id: int) -> dict[str, Any]:
         """What happened to a ticket, the latest first."""
-        tenant, filters = caller().tenant, {"who": query["who"]} if "who" in query else {}
+        tenant, filters = caller().tenant, filters_of(query, "who")
         with runtime.database.reading(tenant) as tx:
             promise = the_ticket(tx, ticket_id).promise_id
-            page = walk(
-                EVENTS, query, lambda after, limit: list_events(tx, tenant, promise, filters=filters, sort=query["sort"], after=after, limit=limit)
-            )
+            page = walk(EVENTS, query, lambda after, limit: list_events(tx, tenant, promise, filters=filters, sort=query["sort"], after=after, limit=limit))
             count = count_events(tx, tenant, promise, filters)
         note_look("ticket", ticket_id)
         return walked_page(EVENTS, query, page, count, page.rows)
