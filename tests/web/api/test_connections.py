@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from sla_plugin.store.outbox import CommandRow
+from sla_plugin.store.personal_reads import reads_of
 from tests.web.conftest import Program, program_of
 from tests.web.world import SECRET, World
 
@@ -143,8 +144,8 @@ def test_a_delivery_tells_what_became_of_it_and_its_body_to_whoever_may_see_it(w
     assert "Invoice export" not in str(told)
     auditor.get(f"/deliveries/{first['id']}/body", 403)
     assert "Invoice export" in admin.get(f"/deliveries/{first['id']}/body")["body"]
-    looks = [(row["kind"], row["thing"], row["actor"]) for row in world.rows("personal_read")]
-    assert ("body", str(first["id"]), "Kim Lee <kim@example.com> by token program") in looks
+    with world.runtime.database.reading(world.tenant) as tx:
+        assert [row.actor for row in reads_of(tx, world.tenant, "body", str(first["id"]))] == ["Kim Lee <kim@example.com> by token program"]
 
 
 def test_a_delivery_is_replayed(world: World) -> None:

@@ -5,6 +5,7 @@ import pytest
 from sla_plugin.reports.export_rows import written_out
 from sla_plugin.services.explain_ticket import choose_ticket, explain_ticket
 from sla_plugin.services.set_strict_mode import set_strict_mode
+from sla_plugin.store.personal_reads import reads_of
 from tests.web.conftest import Program, program_of
 from tests.web.world import NOW, World
 
@@ -78,8 +79,8 @@ def test_one_ticket_with_its_history_and_who_looked(world: World) -> None:
     assert ([one["kind"] for one in history["items"]][-1], history["total"]) == ("reply.public", 4)
     assert program.get(history["next"])["items"][0]["kind"] == "ticket.created"
     assert {one["actor_role"] for one in program.get(f"/support/tickets/{ticket}/history?who=customer")["items"]} == {"customer"}
-    looks = [(row["kind"], row["thing"]) for row in world.rows("personal_read")]
-    assert ("ticket", ticket) in looks
+    with world.runtime.database.reading(world.tenant) as tx:
+        assert [row.actor for row in reads_of(tx, world.tenant, "ticket", ticket)] == ["Ana Agent <ana@example.com> by token program"]
     program.get("/support/tickets/7", 404)
 
 
