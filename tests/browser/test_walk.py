@@ -57,6 +57,7 @@ PAGES = (
     "/forgot",
     "/help",
     "/search?q=acme",
+    "/api/docs",
 )
 DETAILS = {"/tickets?state=all": r"/tickets/\d+", "/policies": r"/policies/\d+", "/calendars": r"/calendars/\d+", "/connections": r"/connections/\d+", "/deliveries": r"/deliveries/\d+", "/people": r"/people/\d+"}  # fmt: skip  # noqa: E501
 

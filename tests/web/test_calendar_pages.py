@@ -271,7 +271,7 @@ def test_a_calendar_of_many_holidays_is_saved(small_world: World) -> None:
     days = [f"20{year}-{month:02}-{day:02}" for year in range(20, 30) for month in range(1, 13) for day in (1, 8, 15)]
     path = store(small_world, "Office", holidays=days)
     browser = browser_of(small_world)
-    assert "Saved as version 2" in browser.post(path, **{**opened(browser, path), "mon": "8-16"}, file=(io.BytesIO(b""), ""))
+    assert "Saved as version 2" in browser.post(path, **{**opened(browser, path), "mon": "8-16"})
     assert stored(small_world)["holidays"] == days
 
 

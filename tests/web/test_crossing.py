@@ -12,6 +12,7 @@ from sla_plugin.store.duties import Duty
 from sla_plugin.store.isolation import guarded_tables, owner_column
 from sla_plugin.store.schema import METADATA
 from sla_plugin.web.access import needed
+from sla_plugin.web.api.openapi import operations
 from tests.web.conftest import app_of, browser_of, page_settings, program_of
 from tests.web.routes import BODIES, PEOPLE, TABLE_OF, first_id, routes
 from tests.web.world import World, full_world
@@ -77,3 +78,12 @@ def test_lists_show_nothing_of_another_tenant(neighbours: tuple[World, World]) -
         if route.method == "GET" and not route.argued and (needed(app, route.endpoint, "GET") or "") in allowed("admin"):
             page = program.open("GET", route.path).text if route.is_api else browser.get(route.path)
             assert [mark for mark in marks if mark in page] == [], route.path
+
+
+def test_every_route_of_the_api_that_takes_an_id_and_a_body_is_walked_with_a_body(small_world: World) -> None:
+    app = app_of(small_world)
+    taken = {route.endpoint.rpartition(".")[2]: route for route in routes(app, small_world) if route.is_api and route.argued}
+    asked = list(operations(app.test_client().get("/api/v1/openapi.json").json))
+    named = {operation["operationId"]: operation for _, _, operation in asked}
+    assert len(named) == len(asked), "names of operations are unique"
+    assert {taken[name].endpoint for name in taken if "requestBody" in named[name]} == set(BODIES)

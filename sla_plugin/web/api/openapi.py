@@ -71,11 +71,13 @@ def document(app: Flask, api: Api) -> dict[str, Any]:
     told["security"] = [{"bearer": []}]
     told["tags"] = [{"name": tag["name"].removeprefix("api_"), "description": tag["description"]} for tag in told.get("tags", [])]
     told["components"].setdefault("responses", {}).update({kind: _response(kind) for kind in PROBLEMS})
-    needs = dict(_needs(app))
+    routes = dict(_routes(app))
     for path, item in told["paths"].items():
         for method, operation in item.items():
             if method != "parameters":
-                _complete(operation, needs[path, method])
+                endpoint, permission = routes[path, method]
+                operation["operationId"] = endpoint.rpartition(".")[2]
+                _complete(operation, permission)
     return told
 
 
@@ -108,13 +110,13 @@ def _complete(operation: dict[str, Any], permission: str) -> None:
     operation["responses"] = dict(sorted(answers.items()))
 
 
-def _needs(app: Flask) -> Iterator[tuple[tuple[str, str], str]]:
-    """(path of the document, method) -> the permission it needs."""
+def _routes(app: Flask) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """(path of the document, method) -> (endpoint, the permission it needs)."""
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith("api_"):
             path = re.sub(r"<(?:[^:>]+:)?(\w+)>", r"{\1}", rule.rule)
             for method in rule.methods or ():
-                yield (path, method.lower()), needed(app, rule.endpoint, method) or ""
+                yield (path, method.lower()), (rule.endpoint, needed(app, rule.endpoint, method) or "")
 
 
 def operations(told: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -7,6 +7,9 @@
   };
   resolve();
   dark.addEventListener("change", resolve);
+  let seen = root.dataset.bsTheme; // paper is light
+  addEventListener("beforeprint", () => { seen = root.dataset.bsTheme; root.dataset.bsTheme = "light"; });
+  addEventListener("afterprint", () => { root.dataset.bsTheme = seen; });
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone && !document.cookie.includes("sla_zone=")) {
     document.cookie = `sla_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
