@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from sla_plugin.web.api import (
     actions,
@@ -71,12 +71,23 @@ def register_api(app: Flask, runtime: Runtime, otherwise: Callable[[HTTPExceptio
         if not request.path.startswith(PREFIX):
             return otherwise(error)
         known_as = ours(request.path) if error.code == 404 and request.endpoint is None else None
-        if known_as is not None:
+        if known_as is not None and _is_there(app, known_as):
             query = request.query_string.decode("latin-1")
             return Response(status=308, headers={"Location": f"{known_as}?{query}" if query else known_as})
         return problem_answer(error)
 
     app.register_error_handler(HTTPException, problem)
+
+
+def _is_there(app: Flask, path: str) -> bool:
+    """Whether an address answers, with whatever method."""
+    try:
+        app.url_map.bind("").match(path)
+    except MethodNotAllowed:
+        return True
+    except HTTPException:
+        return False
+    return True
 
 
 def _link(answer: Response) -> Response:
