@@ -54,6 +54,8 @@ def test_every_answer_has_the_headers_that_keep_browsers_from_harm(small_world: 
             assert demanded in policy, path
         assert answer.headers["X-Content-Type-Options"] == "nosniff", path
         assert answer.headers["Referrer-Policy"] == "same-origin", path
+        if path in ("/login", "/sla", "/nowhere", "/api/v1/me"):
+            assert answer.headers["Cache-Control"] == "no-store", path
         assert len(answer.headers.getlist("Content-Security-Policy")) == 1, path
         assert not {"Server", "X-Powered-By", "Access-Control-Allow-Origin", "Strict-Transport-Security"} & set(answer.headers.keys()), path
 
@@ -229,7 +231,9 @@ def test_words_in_a_row_and_random_ones_are_taken(password: str) -> None:
 
 def test_the_forms_refuse_it(small_world: World) -> None:
     browser = browser_of(small_world)
-    browser.get("/me/password")
+    assert browser.get("/me/password").count('type="password"') == 3
+    refused = browser.post("/me/password", 422, current="not mine at all", password="another long password", again="another long password")
+    assert "This is not your present password" in refused
     refused = browser.post("/me/password", 422, current=PASSWORD, password="acme-support-1", again="acme-support-1")
     assert "among the first to be guessed" in refused
     admin = browser_of(small_world)
