@@ -1,13 +1,14 @@
 """Passwords that are guessed first: made of common words, rows of keys, repeats, and names from here.
 
-Rules instead of a list: a password is taken apart into such pieces, each of which counts as one character, and what is left must be long enough. A single rare
-word, a line of a song, or a password that leaked elsewhere passes: no list is asked.
+Rules before lists: a password is taken apart into such pieces, each of which counts as one character, and what is left must be long enough. A single rare
+word, a line of a song, or a password that leaked elsewhere passes, unless it is in the list that the operator names.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 
 LEAST = 8  # characters that must be left, a guessable piece counting as one
 _LOOKED_AT = 100  # characters; more are not needed to see, and taking apart takes its time
@@ -51,6 +52,13 @@ def is_guessable(password: str, about: Iterable[str] = ()) -> bool:
     text = unicodedata.normalize("NFKC", password[:_LOOKED_AT]).casefold()
     known = sorted({word for word in (*WORDS, *CONTEXT, *_words(about)) if len(word) > 1}, key=len, reverse=True)
     return min(_left(text, known), _left(text[::2], ()) + _left(text[1::2], ())) < LEAST
+
+
+def is_listed(password: str, file: Path) -> bool:
+    """True for a password that is a line of a file, in any case. Raises OSError where the file cannot be read: then nothing is chosen."""
+    wanted = password.casefold()
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        return any(line.rstrip("\r\n").casefold() == wanted for line in lines)
 
 
 def _words(about: Iterable[str]) -> list[str]:

@@ -3,13 +3,14 @@
 import secrets
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from sla_plugin.language import gettext
 from sla_plugin.permissions import Actor, allowed
-from sla_plugin.services.guessable import is_guessable
+from sla_plugin.services.guessable import is_guessable, is_listed
 from sla_plugin.services.passwords import hash_password, password_fits
 from sla_plugin.services.people import SHORTEST
 from sla_plugin.services.session_settings import COARSE, idle_since
@@ -104,13 +105,13 @@ def actor_of(person: Person) -> Actor:
     return Actor(person.tenant_id, person.id, f"{person.name} <{person.email}>", person.role, allowed(person.role))
 
 
-def password_problem(password: str, again: str, person: Person, tenant_name: str) -> str | None:
-    """Why a new password cannot be used; None if it can."""
+def password_problem(password: str, again: str, person: Person, tenant_name: str, common: Path | None) -> str | None:
+    """Why a new password cannot be used; None if it can. `common`: a file of those that nobody may choose."""
     if len(password) < SHORTEST:
         return gettext("Use at least %(count)d characters; a few words in a row are good.", count=SHORTEST)
     if password != again:
         return gettext("The two are not the same; type the new password twice.")
-    if is_guessable(password, (tenant_name, person.name, person.email)):
+    if is_guessable(password, (tenant_name, person.name, person.email)) or (common is not None and is_listed(password, common)):
         return gettext("This is among the first to be guessed: common words, rows of keys, repeats, names from here. Take a few words without a link.")
     if password_fits(person.password_hash, password):
         return gettext("This is the password you have; choose another.")

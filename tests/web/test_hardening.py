@@ -229,6 +229,18 @@ def test_words_in_a_row_and_random_ones_are_taken(password: str) -> None:
     assert not is_guessable(password, HERE)
 
 
+def test_a_list_of_the_operators_is_asked(sqlite_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "common.txt"
+    file.write_bytes(b"leavemealone\r\nviolet tractor moon\n\xff\xfe broken\n")
+    world = empty_world(Settings.from_env({"DATABASE_URL": sqlite_url, "SLA_DATA_DIR": str(tmp_path), "SLA_COMMON_PASSWORDS": str(file)}))
+    browser = browser_of(world)
+    browser.get("/me/password")
+    for listed in ("LeaveMeAlone", "violet tractor moon"):
+        assert "among the first to be guessed" in browser.post("/me/password", 422, current=PASSWORD, password=listed, again=listed)
+    assert "Your password is changed" in browser.post("/me/password", current=PASSWORD, password="violet tractor sun", again="violet tractor sun")
+    world.runtime.database.engine.dispose()
+
+
 def test_the_forms_refuse_it(small_world: World) -> None:
     browser = browser_of(small_world)
     assert browser.get("/me/password").count('type="password"') == 3

@@ -73,7 +73,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         errors = {}
         if not password_fits(person.password_hash, request.form.get("current", "")):
             errors["current"] = gettext("This is not your present password.")
-        problem = password_problem(typed, again, person, viewer().tenant_name)
+        problem = password_problem(typed, again, person, viewer().tenant_name, runtime.settings.common_passwords)
         if problem:
             errors["again" if typed != again else "password"] = problem
         if errors:

@@ -97,7 +97,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         errors: dict[str, str] = {}
         if request.method == "POST":
             typed, again = request.form.get("password", ""), request.form.get("again", "")
-            problem = password_problem(typed, again, person, named)
+            problem = password_problem(typed, again, person, named, runtime.settings.common_passwords)
             if problem is None:
                 password_hash = hash_password(typed)
                 with runtime.database.transaction(person.tenant_id) as tx:
