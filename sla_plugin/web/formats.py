@@ -137,11 +137,3 @@ def _symbols(spoken: str) -> tuple[str, str]:
     """The decimal mark and the mark between thousands."""
     known = Locale.parse(spoken)
     return get_decimal_symbol(known), get_group_symbol(known)
-
-
-def plain_cell(value: object) -> str:
-    """A cell of CSV that no spreadsheet takes for a formula; a number is none."""
-    text = "" if value is None else str(value)
-    if isinstance(value, int | float):
-        return text
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
