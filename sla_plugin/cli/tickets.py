@@ -8,7 +8,7 @@ import click
 from sla_plugin.cli.installation import actor, answer, open_installation
 from sla_plugin.engine.durations import clock_text
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.reports.export_rows import instant_text
+from sla_plugin.reports.export_rows import instant_text, written_out
 from sla_plugin.reports.trace import chain_of, find_traced
 from sla_plugin.services.change_connection import find_connection
 from sla_plugin.services.explain_ticket import choose_ticket, explain_ticket
@@ -72,19 +72,6 @@ def chain_lines(chain: Mapping[str, Any]) -> list[str]:
         for call in ticket["calls"]:
             lines.append(f"  call      {_instant(call['created_at'])} {call['state']} #{name} {call['marker']}, tries {call['tries']}, trace {call['trace']}")
     return lines
-
-
-def written_out(data: Any) -> Any:
-    """The same data with instants as ISO 8601 (keys `*_at`, `from` and `to` of ledger rows)."""
-    if isinstance(data, Mapping):
-        return {k: instant_text(v) if _is_instant(k, v) else written_out(v) for k, v in data.items()}
-    if isinstance(data, Sequence) and not isinstance(data, str):
-        return [written_out(one) for one in data]
-    return data
-
-
-def _is_instant(key: str, value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and (key.endswith("_at") or key in ("from", "to"))
 
 
 def explain_lines(data: Mapping[str, Any]) -> list[str]:

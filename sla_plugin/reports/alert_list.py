@@ -1,6 +1,6 @@
 """The list of alerts: what needs a person now, what somebody has taken, what is over."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, text
@@ -50,7 +50,7 @@ def list_alerts(
     branches, rest = _branches(tenant, tab, actor, filters or {})
     order = (ALERTS.c.raised_at, ALERTS.c.id)
     page = read_page(tx, _COLUMNS, branches, order, descending=LISTING.descending(sort), rest=rest, after=after, limit=limit)
-    return Page(_with_tickets(tx, tenant, page.rows), page.after, page.looked)
+    return Page(with_tickets(tx, tenant, page.rows), page.after, page.looked)
 
 
 def count_alerts(tx: Transaction, tenant: int, actor: str, filters: Mapping[str, str] | None = None) -> dict[str, Count]:
@@ -62,6 +62,12 @@ def count_alerts(tx: Transaction, tenant: int, actor: str, filters: Mapping[str,
     counted = count_rows(tx, ALERTS, {**levels, "open": _branches(tenant, "open", actor, asked)[0]})
     taken = {tab: _branches(tenant, tab, actor, asked)[0] for tab in ("mine", "acknowledged")}
     return {**counted, **count_rows(tx, ALERTS, taken, _branches(tenant, "mine", actor, asked)[1])}
+
+
+def count_tab(tx: Transaction, tenant: int, tab: str, filters: Mapping[str, str] | None = None) -> Count:
+    """How many alerts one tab has, up to a bound."""
+    branches, rest = _branches(tenant, tab, "", filters or {})
+    return count_rows(tx, ALERTS, {"fit": branches}, rest)["fit"]
 
 
 def matching_alerts(tx: Transaction, tenant: int, filters: Mapping[str, str], most: int) -> list[int]:
@@ -94,7 +100,8 @@ def _branches(tenant: int, tab: str, actor: str, filters: Mapping[str, str]) -> 
     return [[*begins, ALERTS.c.level == level] for level in levels], rest
 
 
-def _with_tickets(tx: Transaction, tenant: int, alerts: Any) -> list[Listed]:
+def with_tickets(tx: Transaction, tenant: int, alerts: Sequence[Any]) -> list[Listed]:
+    """Some alerts with their tickets, and how their clocks stand."""
     tickets = {
         row.id: row
         for row in tx.execute(

@@ -41,20 +41,28 @@ def list_deliveries(
     filters: Mapping[str, str] | None = None,
     text: str = "",
     since: int = 0,
+    until: int | None = None,
     sort: str = "-received",
     after: Key | None = None,
     limit: int = PAGE,
 ) -> Page:
-    """Deliveries without their bodies. `connections`: all of the tenant's; `text`: an id, a delivery key or a ticket's number; `since`: an instant."""
-    branches, rest, order = _walked(tx, tenant, connections, filters or {}, text, since)
+    """Deliveries without their bodies. `connections`: all of the tenant's; `text`: an id, a delivery key or a ticket's number; `since`, `until`: instants."""
+    branches, rest, order = _walked(tx, tenant, connections, filters or {}, text, since, until)
     return read_page(tx, _SHOWN, branches, order, descending=LISTING.descending(sort), rest=rest, after=after, limit=limit)
 
 
 def count_deliveries(
-    tx: Transaction, tenant: int, connections: Collection[int], *, filters: Mapping[str, str] | None = None, text: str = "", since: int = 0
+    tx: Transaction,
+    tenant: int,
+    connections: Collection[int],
+    *,
+    filters: Mapping[str, str] | None = None,
+    text: str = "",
+    since: int = 0,
+    until: int | None = None,
 ) -> Count:
     """How many fit."""
-    branches, rest, _ = _walked(tx, tenant, connections, filters or {}, text, since)
+    branches, rest, _ = _walked(tx, tenant, connections, filters or {}, text, since, until)
     return count_rows(tx, DELIVERIES, {"fit": branches}, rest)["fit"]
 
 
@@ -84,7 +92,7 @@ def _in_state(tenant: int, state: str) -> list[ColumnElement[bool]]:
 
 
 def _walked(
-    tx: Transaction, tenant: int, connections: Collection[int], filters: Mapping[str, str], wanted: str, since: int
+    tx: Transaction, tenant: int, connections: Collection[int], filters: Mapping[str, str], wanted: str, since: int, until: int | None
 ) -> tuple[Sequence[Branch], list[Rest], Sequence[Any]]:
     """A state is walked in the order of ids, which is that of arrival; else every connection by its receipts."""
     asked = LISTING.offered(filters)
@@ -99,13 +107,15 @@ def _walked(
             rest.append(lambda c: cast(ColumnElement[bool], c.connection_id == connection))
         if since:
             rest.append(lambda c: cast(ColumnElement[bool], c.received_at >= since))
+        if until is not None:
+            rest.append(lambda c: cast(ColumnElement[bool], c.received_at < until))
     if wanted:
         found = DELIVERIES.c.id.in_(_named(tx, tenant, connections, wanted.lstrip("#")[:200]))
         return [[DELIVERIES.c.tenant_id == tenant, found, *([DELIVERIES.c.state == state] if state else [])]], rest, by_id
     if state:
         return [_in_state(tenant, state)], rest, by_id
     of = [connection] if connection is not None else sorted(connections)
-    recent = [received >= since] if since else []
+    recent = [*([received >= since] if since else []), *([received < until] if until is not None else [])]
     return [[DELIVERIES.c.tenant_id == tenant, DELIVERIES.c.connection_id == one, *recent] for one in of], rest, (received, *by_id)
 
 

@@ -5,7 +5,7 @@ from typing import cast
 
 from sqlalchemy import ColumnElement
 
-from sla_plugin.reports.lists import PAGE, Filter, Key, Listing, Page, Rest, read_page
+from sla_plugin.reports.lists import PAGE, Branch, Count, Filter, Key, Listing, Page, Rest, count_rows, read_page
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.events import EVENTS
 
@@ -24,12 +24,22 @@ def list_events(
     limit: int = PAGE,
 ) -> Page:
     """Events of a promise; `ours` are those that a write of ours caused."""
-    who = LISTING.offered(filters or {}).get("who", "")
-    rest: list[Rest] = []
-    if who == "ours":
-        rest.append(lambda columns: cast(ColumnElement[bool], columns.own.is_(True)))
-    elif who:
-        rest.append(lambda columns: cast(ColumnElement[bool], columns.actor_role == who))
-    of = [[EVENTS.c.tenant_id == tenant, EVENTS.c.promise_id == promise]]
     order = (EVENTS.c.occurred_at, EVENTS.c.id)
+    of, rest = _of_promise(tenant, promise), _by_whom(filters or {})
     return read_page(tx, tuple(EVENTS.c), of, order, descending=LISTING.descending(sort), rest=rest, after=after, limit=limit)
+
+
+def count_events(tx: Transaction, tenant: int, promise: int, filters: Mapping[str, str] | None = None) -> Count:
+    """How many events a promise has."""
+    return count_rows(tx, EVENTS, {"fit": _of_promise(tenant, promise)}, _by_whom(filters or {}))["fit"]
+
+
+def _of_promise(tenant: int, promise: int) -> list[Branch]:
+    return [[EVENTS.c.tenant_id == tenant, EVENTS.c.promise_id == promise]]
+
+
+def _by_whom(filters: Mapping[str, str]) -> list[Rest]:
+    who = LISTING.offered(filters).get("who", "")
+    if who == "ours":
+        return [lambda columns: cast(ColumnElement[bool], columns.own.is_(True))]
+    return [lambda columns: cast(ColumnElement[bool], columns.actor_role == who)] if who else []

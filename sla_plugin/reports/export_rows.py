@@ -1,6 +1,6 @@
 """Rows of the database as the data that exports hold; see `sla_plugin.reports.exports` for what is promised about them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,19 @@ def instant_text(at: int | None) -> str | None:
     whole, fraction = divmod(at, SECOND)
     written = (_EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S")
     return written + (f".{fraction:06}" if fraction else "") + "Z"
+
+
+def written_out(data: Any) -> Any:
+    """The same data with instants as ISO 8601 (keys `*_at`, `from` and `to` of ledger rows)."""
+    if isinstance(data, Mapping):
+        return {k: instant_text(v) if _is_instant(k, v) else written_out(v) for k, v in data.items()}
+    if isinstance(data, Sequence) and not isinstance(data, str):
+        return [written_out(one) for one in data]
+    return data
+
+
+def _is_instant(key: str, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and (key.endswith("_at") or key in ("from", "to"))
 
 
 @dataclass(frozen=True)

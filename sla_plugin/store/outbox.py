@@ -324,13 +324,27 @@ def tries_by_connection(tx: Transaction, tenant: int, connections: Collection[in
     return {row.connection_id: int(row.tries) for row in tx.execute(query.group_by(CallRow.connection_id))}
 
 
-def failed_commands(tx: Transaction, tenant: int, connection: int | None = None, external: str | None = None) -> Sequence[CommandRow]:
-    """Failed commands in the order they were wanted; of one connection, of one ticket, if given."""
+def get_command(tx: Transaction, tenant: int, command: int) -> CommandRow | None:
+    """One command."""
+    return tx.get(CommandRow, (tenant, command))
+
+
+def get_call(tx: Transaction, tenant: int, call: int) -> CallRow | None:
+    """One call."""
+    return tx.get(CallRow, (tenant, call))
+
+
+def failed_commands(
+    tx: Transaction, tenant: int, connection: int | None = None, external: str | None = None, command: int | None = None
+) -> Sequence[CommandRow]:
+    """Failed commands in the order they were wanted; of one connection, of one ticket, or this one, if given."""
     query = select(CommandRow).where(CommandRow.tenant_id == tenant, CommandRow.state == "failed").order_by(CommandRow.id)
     if connection is not None:
         query = query.where(CommandRow.connection_id == connection)
     if external is not None:
         query = query.where(CommandRow.external_id == external)
+    if command is not None:
+        query = query.where(CommandRow.id == command)
     return tx.scalars(query.execution_options(populate_existing=True)).all()
 
 

@@ -24,8 +24,8 @@ def test_from_a_template_to_a_promise_without_javascript(browser: Browser, addre
         page.get_by_role("button", name="Use Standard / Silver").click()
         assert "The calendar Extended hours was made, too." in page.get_by_role("status").first.inner_text()
         page.get_by_role("button", name="Add a group").first.click()
-        page.get_by_label("Field of condition 5").fill("organization")
-        page.get_by_label("Value of condition 5").fill("Nordwind")
+        page.get_by_label("Field of condition 3").fill("organization")
+        page.get_by_label("Value of condition 3").fill("Nordwind")
         page.get_by_label("Resolution, Low").fill("1h")
         page.get_by_role("button", name="Preview changes").click()
         assert heading(page) == "What would change"
@@ -48,15 +48,15 @@ def test_a_policy_is_moved_by_keyboard_alone(browser: Browser, address: str) -> 
         page.goto(f"{address}/policies")
         up = page.get_by_role("button", name="Move Gold 2 up")
         up.focus()
-        page.keyboard.press("Enter")
-        page.wait_for_load_state()
+        with page.expect_navigation(url="**/policies?moved=*"):
+            page.keyboard.press("Enter")
         names = page.locator("tbody .first > a:first-child")
         assert names.all_inner_texts()[:2] == ["Gold 2", "Gold"]
         page.get_by_label("Position of Gold 2").focus()
         page.keyboard.press("Control+A")
         page.keyboard.type("2")
-        page.keyboard.press("Enter")
-        page.wait_for_load_state()
+        with page.expect_navigation(url="**way=to*"):
+            page.keyboard.press("Enter")
         assert names.all_inner_texts()[:2] == ["Gold", "Gold 2"]
         assert page.get_by_text("You changed the order").count() == 0  # it is the old one again
 

@@ -188,7 +188,7 @@ def test_a_policy_is_saved_and_a_breach_explained_without_javascript(browser: Br
     with browser.new_context(java_script_enabled=False) as context:
         page = signed_in(context, address)
         page.get_by_role("link", name="Policies").click()
-        page.get_by_role("link", name="Gold").click()
+        page.get_by_role("link", name="Gold", exact=True).click()
         page.get_by_label("Resolution, High").fill("6")
         page.get_by_role("button", name="Preview changes").click()
         assert "no unit" in page.get_by_role("alert").inner_text()

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from sla_plugin.cli.tickets import explain_lines, written_out
+from sla_plugin.cli.tickets import explain_lines
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.reports.export_rows import written_out
 from sla_plugin.services.explain_ticket import choose_ticket, explain_ticket
 from sla_plugin.settings import Settings
 from tests.plant import MINUTE, OFFICE, SECOND, Plant

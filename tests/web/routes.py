@@ -16,6 +16,8 @@ PEOPLE: Mapping[str, str] = {"admin": "kim@example.com", "auditor": "ula@example
 TABLE_OF = {
     "ticket_id": "ticket",
     "alert": "alert",
+    "alert_id": "alert",
+    "action_id": "command",
     "policy_id": "policy",
     "calendar_id": "calendar",
     "connection_id": "connection",
@@ -29,6 +31,13 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "api_people.change_a_person": {"role": "agent"},
     "api_policies.replace_policy": {"name": "Gold", "targets": {"resolution": "1h"}},
     "api_policies.change_policy": {"position": 3},
+    "api_tickets.ask_to_escalate": {"reason": "it cannot wait"},
+    "api_portal.ask_to_escalate_own_ticket": {"reason": "it cannot wait"},
+    "api_exceptions.extend_a_deadline": {"metric": "resolution", "by": "1h", "reason": "asked for"},
+    "api_exceptions.take_an_extension_back": {"event": "hand:1", "reason": "asked for"},
+    "api_exceptions.choose_a_policy": {"policy": "Everyone", "reason": "asked for"},
+    "api_connections.change_a_connection": {"mode": "observe"},
+    "api_connections.retire_a_secret": {"fingerprint": "old"},
     "api_calendars.replace_calendar": {"name": "Berlin office", "time_zone": "UTC", "hours": "24x7"},
     "api_calendars.change_calendar": {"time_zone": "UTC"},
 }

@@ -6,6 +6,8 @@ ROOT = "/api/v1"
 # other name -> ours, both below ROOT; whatever follows the name is kept
 ALIASES: Mapping[str, str] = {
     "/support/sla-policies": "/sla/policies",
+    "/sla/tickets": "/support/tickets",
+    "/support-management/dashboard/sla/breaches": "/sla/breaches",
 }
 
 

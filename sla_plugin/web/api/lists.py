@@ -14,8 +14,10 @@ from flask import g, request
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from sla_plugin.reports.listing import MOST, Key, Slice
-from sla_plugin.web.api.problems import invalid
-from sla_plugin.web.api.shapes import LARGEST_ID, DateOrInstant, Shape, begins_at, ends_before
+from sla_plugin.reports.lists import Count, Listing, Page
+from sla_plugin.reports.lists import Key as Walked
+from sla_plugin.web.api.problems import Problem, invalid
+from sla_plugin.web.api.shapes import LARGEST_ID, DateOrInstant, Shape, Word, begins_at, ends_before
 
 LIMIT, LARGEST_LIMIT = 20, 100
 DAYS, MOST_DAYS = 30, 3660
@@ -84,16 +86,20 @@ class LongListQuery(ListQuery):
     after = fields.String(metadata={"description": "Where to go on; taken from `next`. It wins over `page`."})
 
 
-class PeriodQuery(LongListQuery):
-    """Parameters of a list of what happened."""
+class PeriodBoundsQuery(Shape):
+    """Parameters that say a period."""
 
     start_date = DateOrInstant(metadata={"description": "The first date or instant, included. Dates are in the tenant's zone."})
     end_date = DateOrInstant(metadata={"description": "The last date or instant, included."})
     days = Whole(1, MOST_DAYS, metadata={"description": f"So many days up to now, or to `end_date`, instead of `start_date`. {DAYS} if neither is said."})
 
 
+class PeriodQuery(LongListQuery, PeriodBoundsQuery):
+    """Parameters of a list of what happened."""
+
+
 def period(query: Mapping[str, Any], zone: ZoneInfo, now: int) -> tuple[int, int]:
-    """The instants (first, first that is too late) of a PeriodQuery. Raises Problem for one that ends before it begins, or says its beginning twice."""
+    """The instants (first, first that is too late) of a PeriodBoundsQuery. Raises Problem for one that ends before it begins, or says its beginning twice."""
     start: date | int | None = query.get("start_date")
     end: date | int | None = query.get("end_date")
     if start is not None and "days" in query:
@@ -141,16 +147,12 @@ def sort_keys(query: Mapping[str, Any], columns: Mapping[str, Any], last: Any) -
 
 def after_of(query: Mapping[str, Any], keys: Sequence[Key]) -> tuple[Any, ...] | None:
     """The values of the keys that `after` holds. Raises Problem for one that is not of this list in this order."""
-    cursor = query.get("after")
-    if cursor is None:
+    if query.get("after") is None:
         return None
-    try:
-        order, *values = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=="))
-        if order == _order_of(keys) and len(values) == len(keys) and all(_fits(value, key) for value, key in zip(values, keys, strict=True)):
-            return tuple(values)
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        pass
-    raise invalid({"after": "This is no place in this list, sorted like this; take it from `next`."})
+    values = _read_place(query["after"], _order_of(keys))
+    if len(values) == len(keys) and all(_fits(value, key) for value, key in zip(values, keys, strict=True)):
+        return values
+    raise _no_place()
 
 
 def _fits(value: Any, key: Key) -> bool:
@@ -164,13 +166,70 @@ def long_page(found: Slice, query: Mapping[str, Any], keys: Sequence[Key], row: 
     """A page of a long list, each row made into what is answered."""
     following = None
     if found.after is not None:
-        cursor = base64.urlsafe_b64encode(json.dumps([_order_of(keys), *found.after], separators=(",", ":")).encode()).rstrip(b"=").decode()
-        following = _address(page=None, after=cursor)
+        following = _address(page=None, after=_place(_order_of(keys), found.after))
     return _answer([row(one) for one in found.rows], query, found.total, found.total_is_capped, following)
 
 
 def _order_of(keys: Sequence[Key]) -> str:
     return ",".join(f"{'-' if key.descending else ''}{key.column.key}" for key in keys)
+
+
+def _place(order: str, values: Iterable[Any]) -> str:
+    """A place in a list as `after` has it."""
+    return base64.urlsafe_b64encode(json.dumps([order, *values], separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+def _read_place(cursor: str, wanted: str) -> tuple[Any, ...]:
+    """The values of a place in a list of this order. Raises Problem for one of another."""
+    try:
+        order, *values = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=="))
+        if order == wanted:
+            return tuple(values)
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        pass
+    raise _no_place()
+
+
+def _no_place() -> Problem:
+    return invalid({"after": "This is no place in this list, sorted like this; take it from `next`."})
+
+
+# --- lists that pages read, too (reports/lists.py) --------------------------------------------------------------------
+def sorts_of(listing: Listing) -> Word:
+    """The parameter `sort` of such a list."""
+    return Word(listing.sorts, load_default=next(iter(listing.sorts)), metadata={"description": "A minus: the last first."})
+
+
+def filters_of(query: Mapping[str, Any], *names: str) -> dict[str, str]:
+    """What such a list is narrowed by, as its functions take it: those of the parameters that are said."""
+    return {name: str(query[name]) for name in names if name in query}
+
+
+def walk(listing: Listing, query: Mapping[str, Any], read: Callable[[Walked | None, int], Page]) -> Page:
+    """The page that is asked for: after its place, or by number, up to which the list is walked. `read`: (place, limit) -> page."""
+    after: Walked | None = None
+    if query.get("after") is not None:
+        after = _read_place(query["after"], _name_of(listing, query))
+        if not after or not all(isinstance(one, int) and not isinstance(one, bool) and abs(one) <= LARGEST_ID for one in after):
+            raise _no_place()
+        return read(after, query["limit"])
+    passing = (query["page"] - 1) * query["limit"]
+    while passing > 0:
+        passed = read(after, min(passing, LARGEST_LIMIT))
+        if passed.after is None or passed.looked is not None:
+            return Page([], passed.after, passed.looked)
+        passing, after = passing - len(passed.rows), passed.after
+    return read(after, query["limit"])
+
+
+def walked_page(listing: Listing, query: Mapping[str, Any], page: Page, count: Count, rows: Sequence[Any]) -> dict[str, Any]:
+    """The answer of such a list; `rows`: those of the page as they are answered."""
+    following = None if page.after is None else _address(page=None, after=_place(_name_of(listing, query), page.after))
+    return _answer(rows, query, count.number, count.more, following)
+
+
+def _name_of(listing: Listing, query: Mapping[str, Any]) -> str:
+    return f"{listing.name} {query['sort']}"
 
 
 def _address(**changed: Any) -> str:

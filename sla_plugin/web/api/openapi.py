@@ -22,6 +22,7 @@ Words (roles, states, priorities) are taken in any case. Unknown parameters and 
 # of every route: statuses that it may answer with beside its own
 _EVERYWHERE = ("unauthenticated", "forbidden", "not-found", "not-acceptable", "validation", "rate-limited", "internal", "unavailable")
 _WITH_BODY = ("malformed", "too-large", "unsupported-media-type", "conflict")
+_OF_NOUN = {"connections": ("helpdesk", "conflict")}
 _HEADERS = {
     "X-Request-Id": {"description": "The request in our logs.", "schema": {"type": "string"}},
     "RateLimit-Limit": {"description": "Requests a minute.", "schema": {"type": "integer"}},
@@ -95,6 +96,7 @@ def _complete(operation: dict[str, Any], permission: str) -> None:
     parameters = [p.get("$ref", "").rpartition("/")[2] for p in operation.get("parameters", ())]
     kinds += ["under-way", "key-reused", "conflict"] if "IDEMPOTENCY_KEY" in parameters else []
     kinds += ["stale", "precondition-required", "conflict"] if "IF_MATCH" in parameters else []
+    kinds += [kind for tag in operation["tags"] for kind in _OF_NOUN.get(tag, ())]
     answers = operation["responses"]
     for status in ("412", "422", "428"):  # the library says less of them
         answers.pop(status, None)

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from sla_plugin.errors import InvalidDefinition
+from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition
 from sla_plugin.logs import where
 from sla_plugin.store.ids import new_id
 
@@ -38,11 +38,16 @@ PROBLEMS: Mapping[str, ProblemType] = {
     "conflict": ProblemType(409, "In the way of something else", "Somebody did the same at the same time. Read again, and decide anew."),
     "in-use": ProblemType(409, "In use", "`used_by` names what uses it; change that first."),
     "under-way": ProblemType(409, "Still under way", "A request with this Idempotency-Key is being worked on. Ask again after `Retry-After` seconds."),
+    "not-possible": ProblemType(409, "Not possible as things are", "`detail` says what stands in the way; change that first."),
+    "strict-mode": ProblemType(
+        409, "Strict mode allows no exceptions", "Nothing has moved; the attempt is on record. An admin turns strict mode off, if it must be."
+    ),
     "stale": ProblemType(412, "Changed meanwhile", "`If-Match` names an older state. Read again, and apply your change to what is there now."),
     "too-large": ProblemType(413, "Too large", "A body has at most 1 MB."),
     "unsupported-media-type": ProblemType(415, "Not in this format", "Send JSON, and say so: `Content-Type: application/json`."),
     "validation": ProblemType(422, "Not valid", "`errors` names each field or parameter with what is wrong; nothing was changed."),
     "key-reused": ProblemType(422, "Idempotency-Key used for something else", "A key belongs to one request. Take a new one for another."),
+    "helpdesk": ProblemType(424, "The helpdesk did not take it", "`detail` says what it answered. Correct the credentials or the address, or ask again later."),
     "precondition-required": ProblemType(428, "If-Match is missing", "Read first, and send its `ETag` as `If-Match`; `*` means whatever is there."),
     "rate-limited": ProblemType(429, "Too many requests", "Wait `Retry-After` seconds."),
     "internal": ProblemType(500, "Something went wrong here", "It is not your request's fault. `instance` finds it in our logs."),
@@ -93,6 +98,22 @@ def invalid(errors: Mapping[str, str]) -> Problem:
 def invalid_definition(problem: InvalidDefinition) -> Response:
     """What a service refused."""
     return problem_answer(invalid({problem.field: problem.problem}))
+
+
+def not_possible(problem: ConfigurationError) -> Response:
+    """What cannot be done as things are."""
+    return problem_answer(Problem("not-possible", as_sentence(str(problem))))
+
+
+def helpdesk_trouble(problem: ConnectorError) -> Response:
+    """What a helpdesk refused, or that it does not answer."""
+    return problem_answer(Problem("helpdesk", as_sentence(str(problem) + (f" (HTTP {problem.status})" if problem.status else ""))))
+
+
+def as_sentence(text: str) -> str:
+    """What an error says, as a sentence."""
+    said = text.strip().rstrip(".")
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def database_trouble(problem: IntegrityError | OperationalError | TimeoutError) -> Response:

@@ -5,9 +5,27 @@ from functools import cache
 from typing import Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from sla_plugin.web.api import audit, calendars, me, people, policies, policy_templates, reference, settings, tokens
+from sla_plugin.web.api import (
+    actions,
+    alerts,
+    audit,
+    calendars,
+    compliance,
+    connections,
+    deliveries,
+    me,
+    overrides,
+    people,
+    policies,
+    policy_templates,
+    portal,
+    reference,
+    settings,
+    tickets,
+    tokens,
+)
 from sla_plugin.web.api.aliases import ROOT, ours
 from sla_plugin.web.api.gate import PREFIX, Gate
 from sla_plugin.web.api.openapi import document, make_api
@@ -18,9 +36,17 @@ from sla_plugin.web.runtime import Runtime
 # nouns in the order of the reference
 RESOURCES: tuple[Callable[[Runtime], Resource], ...] = (
     me.resource,
+    tickets.resource,
+    overrides.resource,
+    compliance.resource,
+    alerts.resource,
+    portal.resource,
     policies.resource,
     policy_templates.resource,
     calendars.resource,
+    connections.resource,
+    deliveries.resource,
+    actions.resource,
     people.resource,
     tokens.resource,
     settings.resource,
@@ -45,12 +71,23 @@ def register_api(app: Flask, runtime: Runtime, otherwise: Callable[[HTTPExceptio
         if not request.path.startswith(PREFIX):
             return otherwise(error)
         known_as = ours(request.path) if error.code == 404 and request.endpoint is None else None
-        if known_as is not None:
+        if known_as is not None and _is_there(app, known_as):
             query = request.query_string.decode("latin-1")
             return Response(status=308, headers={"Location": f"{known_as}?{query}" if query else known_as})
         return problem_answer(error)
 
     app.register_error_handler(HTTPException, problem)
+
+
+def _is_there(app: Flask, path: str) -> bool:
+    """Whether an address answers, with whatever method."""
+    try:
+        app.url_map.bind("").match(path)
+    except MethodNotAllowed:
+        return True
+    except HTTPException:
+        return False
+    return True
 
 
 def _link(answer: Response) -> Response:

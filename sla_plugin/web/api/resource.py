@@ -10,8 +10,8 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.exc import IntegrityError, OperationalError
 from webargs.flaskparser import FlaskParser
 
-from sla_plugin.errors import InvalidDefinition
-from sla_plugin.web.api.problems import Problem, database_trouble, invalid, invalid_definition
+from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition
+from sla_plugin.web.api.problems import Problem, database_trouble, helpdesk_trouble, invalid, invalid_definition, not_possible
 from sla_plugin.web.api.writing import once
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -84,6 +84,8 @@ class Resource(flask_smorest.Blueprint):  # type: ignore[misc]  # the library is
         super().__init__(f"api_{name}", __name__, description=description)
         self.noun = name
         self.register_error_handler(InvalidDefinition, invalid_definition)
+        self.register_error_handler(ConfigurationError, not_possible)
+        self.register_error_handler(ConnectorError, helpdesk_trouble)
         for trouble in (IntegrityError, OperationalError, TimeoutError):
             self.register_error_handler(trouble, database_trouble)
 

@@ -37,7 +37,7 @@ class Typed(fields.Field[str]):
         described: dict[str, Any] = {"type": kinds.get(row.kind, "string"), "description": f"{row.label}. {row.help}"}
         if row.kind == "lines":
             described["items"] = {"type": "string"}
-        super().__init__(required=True, load_only=row.kind == "secret", metadata=described, **options)
+        super().__init__(required=True, load_only=row.kind == "secret", allow_none=row.kind == "number", metadata=described, **options)
 
     def _serialize(self, value: str | None, attr: str | None, obj: Any, **_: Any) -> Any:
         text = value or ""
@@ -95,6 +95,7 @@ def resource(runtime: Runtime) -> Resource:
     @api.gives(SettingsSchema)
     def change_the_settings(told: dict[str, str]) -> dict[str, Any]:
         """Change settings; an empty secret stays as it is, `-` clears it."""
+        told = {name: "" if text is None else text for name, text in told.items()}  # a number may be none
         errors = check_settings({name: text for name, text in told.items() if not (ROWS[name].kind == "secret" and text.strip() in ("", "-"))})
         if errors:
             raise _refused(errors)

@@ -36,14 +36,24 @@ class _Write:
             return tx
         if not take_key(tx, caller().tenant, key):
             raise Problem("under-way", f"The request with this {KEY} is being worked on.", {"Retry-After": "1"})
+        self._answer_again(tx, runtime, key)
+        return tx
+
+    def recall(self, runtime: Runtime) -> None:
+        key = _key()
+        if key is not None:
+            with runtime.database.reading(caller().tenant) as tx:
+                self._answer_again(tx, runtime, key)
+
+    def _answer_again(self, tx: Transaction, runtime: Runtime, key: str) -> None:
         kept = kept_answer(tx, caller().tenant, key, caller().now - REMEMBERED)
         if kept is None:
-            return tx
+            return
         if kept.fingerprint != _fingerprint():
             raise Problem("key-reused", f"This {KEY} was used for another request; take a new one.")
         told = json.loads(runtime.outside.sealer.open(kept.answer) or "{}")
         headers = {**told["headers"], "Idempotent-Replay": "true"}
-        return abort(Response(told["body"], status=kept.status, headers=headers, content_type=told["content_type"]))
+        abort(Response(told["body"], status=kept.status, headers=headers, content_type=told["content_type"]))
 
     def keep(self, answer: Response) -> None:
         key = _key()
@@ -75,6 +85,12 @@ def begin(runtime: Runtime) -> Transaction:
     """The transaction of a POST, of the caller's tenant. A request that was answered before is answered alike from here: nothing after this line happens."""
     write: _Write = g.write
     return write.begin(runtime)
+
+
+def recall(runtime: Runtime) -> None:
+    """Before a POST asks others, outside any transaction: a request that was answered before is answered alike from here. `begin` follows all the same."""
+    write: _Write = g.write
+    write.recall(runtime)
 
 
 def _key() -> str | None:
