@@ -232,5 +232,6 @@ def template_words() -> dict[str, Callable[..., Any]]:
         "spoken": spoken,
         "spoken_pairs": spoken_pairs,
         "weekday": formats.weekday,
+        "full_day": formats.full_day,
         "light_names": light_names,
     }
