@@ -3,6 +3,7 @@
 A new setting is a row here and a reader somewhere; its section of the page shows it by itself.
 """
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,8 @@ _OF_TENANT = ("name", "time_zone")  # kept in the tenant's own row
 def _name(typed: str) -> str:
     if not 0 < len(typed) <= 200:
         raise Unfit(marked("Give the tenant a name of at most 200 characters."))
+    if any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in typed):  # it stands in headers of mails
+        raise Unfit(marked("Use one line without control characters, and not a very long one."))
     return typed
 
 

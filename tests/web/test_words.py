@@ -125,6 +125,12 @@ def test_no_template_says_anything_in_one_language_only(template: Path) -> None:
     assert bare_texts(template.read_text()) == []
 
 
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
+def test_no_template_sets_the_name_of_the_catalogue(template: Path) -> None:
+    """`_` set in a macro is the catalogue no more: its next text would be a 500."""
+    assert re.search(r"\{%-?\s*(set|for)\s+([\w.]+\s*,\s*)*_\s*[,= ]", template.read_text()) is None
+
+
 @pytest.mark.parametrize(
     ("source", "found"),
     [
