@@ -50,7 +50,7 @@ def test_a_plan_that_somebody_waits_for_is_worked_out_beside_the_clocks(plant: P
         owner = policy_ids(tx, plant.tenant)["P"]
         draft = save_draft(tx, plant.tenant, "policy", owner, "P", definition, base=1, seen=0, author=Author(1, "Kim"), now=plant.now)
         store_plan(tx, plant.tenant, draft, begin(tx, plant.tenant, draft, plant.now))
-    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw=0)
+    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw_days=30)
     rounds = 0
     while keeper.rounds():
         rounds += 1
@@ -66,7 +66,7 @@ def test_a_plan_that_cannot_be_worked_out_says_so_and_is_not_tried_for_ever(plan
         draft = save_draft(tx, plant.tenant, "policy", owner, "P", definition, base=1, seen=0, author=Author(1, "Kim"), now=plant.now)
         store_plan(tx, plant.tenant, draft, begin(tx, plant.tenant, draft, plant.now))
         tx.execute(update(Connection).where(Connection.name == "old").values(connector="no-longer-installed"))
-    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw=0)
+    keeper = Timekeeper(plant.database, plant.outside, lambda: plant.now, raw_days=30)
     while keeper.rounds():
         pass
     (plan,) = plant.rows("plan")
