@@ -112,7 +112,7 @@ def password_problem(password: str, again: str, person: Person, tenant_name: str
     if password != again:
         return gettext("The two are not the same; type the new password twice.")
     if is_guessable(password, (tenant_name, person.name, person.email)) or (common is not None and is_listed(password, common)):
-        return gettext("This is among the first to be guessed: common words, rows of keys, repeats, names from here. Take a few words without a link.")
+        return gettext("This is among the first to be guessed: common words, rows of keys, repeats, names from here. Take a few unrelated words.")
     if password_fits(person.password_hash, password):
         return gettext("This is the password you have; choose another.")
     return None
