@@ -155,7 +155,7 @@ def test_holidays_speak_the_readers_language(small_world: World) -> None:
     text = browser.post("/calendars/new", **OFFICE, do="list", country="DE", subdivision="BY")
     assert "Heilige Drei Könige" in text
     assert "Deutschland, Bayern" in text
-    assert "Di. 6 Jan." in text
+    assert "Di 6. Jan." in text
 
 
 ICS = b"""BEGIN:VCALENDAR
