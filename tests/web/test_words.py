@@ -16,7 +16,7 @@ from sla_plugin.actions.registry import ACTIONS
 from sla_plugin.engine.facts import STATUSES
 from sla_plugin.permissions import PERMISSIONS, ROLES
 from sla_plugin.web.admin.clock_rows import METRIC_TITLES
-from sla_plugin.web.admin.policy_form import OPERATOR_WORDS
+from sla_plugin.web.admin.condition_form import OPERATOR_WORDS
 from sla_plugin.web.admin.registration import MENU
 from tests.catalogue import is_translated, languages, read, texts_of_code
 
