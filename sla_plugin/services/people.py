@@ -44,7 +44,7 @@ def invite(tx: Transaction, tenant: int, email: str, name: str, role: str, now: 
     if not 0 < len(name) <= 200 or any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in name):
         raise InvalidDefinition("name", "give a name of at most 200 characters, on one line")
     if find_person(tx, tenant, email) is not None:
-        raise InvalidDefinition("email", f"{email} is known here already")
+        raise InvalidDefinition("email", f"{email!r} is known here already")
     # nobody knows this password; the link replaces it
     person = add_person(tx, tenant, email, name, role, hash_password(one_time_password()), now, one_time=True)
     secret, mailed = _link(tx, tenant, person, "invitation", now, outside)

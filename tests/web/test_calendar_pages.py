@@ -84,6 +84,8 @@ def test_the_list_says_how_each_stands_and_who_uses_it(small_world: World) -> No
     assert "Fri 25 Dec 2026, Christmas" in rows["Night"]
     assert "no policy" in rows["Night"]
     assert "always open" in rows["Always"]
+    night = next(path for path in re.findall(r"/calendars/\d+", rows["Night"]))
+    assert re.search(r"Closed now, opens (9 Nov|Mon) 22:00\.", browser_of(small_world).get(night).replace("\u00a0", " "))
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_erasing_is_confirmed_and_shown(world: World) -> None:
         pass
     page = browser.get("/privacy")
     assert "erased" in page
+    assert "Entries of the audit trail: " in page
     assert "carl@example.com" not in page.replace("carl@example.com is", "")
     assert "Erased on" in browser.get(f"/people/{world.customer}")
     assert erasure["pseudonym"] in browser.get("/people")

@@ -77,7 +77,7 @@ class Seconds(fields.Field[int]):
         super().__init__(metadata=described, **options)
 
     def _serialize(self, value: int | None, attr: str | None, obj: Any, **_: Any) -> int | None:
-        return None if value is None else value // 1_000_000
+        return None if value is None else (value // 1_000_000 if value >= 0 else -(-value // 1_000_000))
 
 
 class Word(fields.String):

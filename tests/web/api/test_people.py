@@ -19,7 +19,7 @@ def test_somebody_is_invited_and_sets_a_password(small_world: World) -> None:
     bob.get(link)
     assert "<h1>Overview</h1>" in bob.post(link, password="quite a long one", again="quite a long one")
     refused = program.post("/people", {"email": "bob@example.com", "name": "Bob", "role": "agent"}, 422)
-    assert refused["errors"] == [{"field": "email", "problem": "bob@example.com is known here already"}]
+    assert refused["errors"] == [{"field": "email", "problem": "'bob@example.com' is known here already"}]
     assert program.post("/people", {"email": "bob", "name": "Bob", "role": "agent"}, 422)["errors"][0]["field"] == "email"
 
 

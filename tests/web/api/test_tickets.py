@@ -1,12 +1,14 @@
 """Tickets by API: listed, found, explained, escalated, excepted; customers see their own and nothing else."""
 
 import pytest
+from marshmallow import Schema
 
 from sla_plugin.reports.export_rows import written_out
 from sla_plugin.services.explain_ticket import choose_ticket, explain_ticket
 from sla_plugin.services.set_strict_mode import set_strict_mode
 from sla_plugin.store.clocks import insert_corrections
 from sla_plugin.store.personal_reads import reads_of
+from sla_plugin.web.api.shapes import Seconds
 from tests.web.conftest import Program, program_of
 from tests.web.world import NOW, World
 
@@ -31,6 +33,11 @@ def test_tickets_are_listed_by_their_tightest_deadline(world: World) -> None:
     clock = login["clocks"][0]
     assert (clock["metric"], clock["target"], clock["elapsed"] + clock["remaining"]) == ("first_response", 7200, 7200)
     assert (clock["due_at"], clock["counts"], clock["started_at"]) == ("2026-11-04T13:36:00Z", "business", "2026-11-04T11:36:00Z")
+
+
+@pytest.mark.parametrize(("amount", "said"), [(1_900_000, 1), (-1_900_000, -1), (-900_000, 0), (None, None)])
+def test_seconds_are_cut_on_either_side_of_zero(amount: int | None, said: int | None) -> None:
+    assert Schema.from_dict({"left": Seconds()})().dump({"left": amount}) == {"left": said}  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
