@@ -289,7 +289,8 @@ class KeyRing:
     def keys(self) -> tuple[str, ...]:
         """The keys in force. A file that cannot be read now leaves those that we know."""
         stamp = self._look()
-        if stamp != self._stamp:
+        # a file that is gone is not read again: that would make another one, whose key opens nothing of what is stored
+        if stamp not in (self._stamp, None):
             try:
                 self._keys, self._stamp = secret_keys(self._settings), stamp
             except (ConfigurationError, OSError):

@@ -111,6 +111,19 @@ def test_a_process_that_runs_follows(tmp_path: Path) -> None:
         other.stdin.close()
 
 
+def test_a_key_file_that_is_gone_leaves_the_keys_that_are_known(tmp_path: Path) -> None:
+    ring = KeyRing(Settings.from_env({"SLA_DATA_DIR": str(tmp_path)}))
+    known, sealed = ring.keys(), Sealer(ring.keys).seal("mine")
+    assert ring.path is not None
+    kept = ring.path.read_bytes()
+    ring.path.unlink()
+    assert ring.keys() == known
+    assert not ring.path.exists(), "a new key would open nothing of what is stored"
+    assert Sealer(ring.keys).open(sealed) == "mine"
+    ring.path.write_bytes(f"{new_key()}\n".encode() + kept)
+    assert ring.keys()[1:] == known
+
+
 def test_sessions_and_open_forms_go_on(small_world: World, tmp_path: Path) -> None:
     browser = browser_of(small_world)
     browser.get("/settings")

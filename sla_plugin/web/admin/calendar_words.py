@@ -34,11 +34,6 @@ def day_text(day: date, *, year: bool = True) -> str:
     return format_date(day, "EEE d MMM y" if year else "EEE d MMM", locale=language())
 
 
-def weekday_names() -> list[str]:
-    """Mon to Sun, short."""
-    return [format_date(date(2024, 1, 1 + n), "EEE", locale=language()) for n in range(7)]
-
-
 def span_text(spans: tuple[Span, ...]) -> str:
     """`09:00–12:30, 13:30–18:00`; closed where there is none."""
     return ", ".join(f"{a // 60:02}:{a % 60:02}\N{EN DASH}{b // 60:02}:{b % 60:02}" for a, b in spans) or gettext("closed")
