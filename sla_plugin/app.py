@@ -33,6 +33,7 @@ from sla_plugin.web import health, metrics, schemas
 from sla_plugin.web.admin.registration import problem_page, register_pages
 from sla_plugin.web.api.registration import register_api
 from sla_plugin.web.door import WebhookDoor
+from sla_plugin.web.headers import Headers
 from sla_plugin.web.tally import Tally
 
 log = structlog.get_logger()
@@ -147,6 +148,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
     register_pages(app, runtime)
     register_api(app, runtime, otherwise=problem_page)
     # webhooks never reach Flask: the door answers them with the same limits and logs, at a fraction of the cost
-    app.wsgi_app = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock, tally)  # type: ignore[method-assign]
+    door = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock, tally)
+    app.wsgi_app = Headers(door, https=settings.public_url.startswith("https://"))  # type: ignore[method-assign]
     app.extensions["sla_plugin"] = runtime
     return app

@@ -149,5 +149,10 @@ def _readable(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     at, level, name = str(event.pop("timestamp", ""))[11:19], str(event.pop("level", "")).upper(), event.pop("logger", "")
     happened, frames = event.pop("event", ""), event.pop("exception", [])
     name = event.pop("part", None) or name
-    facts = "".join(f" {key}={value!r}" if isinstance(value, str) and (" " in value or not value) else f" {key}={value}" for key, value in event.items())
+    facts = "".join(f" {key}={_shown(value)}" for key, value in event.items())
     return "\n    ".join([f"{at} {level} {happened}{facts} ({name})", *frames])
+
+
+def _shown(value: object) -> str:
+    """A text that is one plain word stands as it is, any other in quotes: nobody makes a line of their own."""
+    return repr(value) if isinstance(value, str) and (not value or " " in value or not value.isprintable()) else str(value)

@@ -96,6 +96,13 @@ def _folder(value: str) -> Path:
     return Path(value).expanduser().absolute()
 
 
+def _readable_file(value: str) -> Path | None:
+    path = Path(value).expanduser().absolute() if value else None
+    if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
+        raise Unfit("a file that this process can read")
+    return path
+
+
 def _database_url(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     if scheme in ("postgres", "postgresql"):
@@ -172,6 +179,14 @@ SETTINGS = (
         "Networks that may read `/metrics` without a token, such as `127.0.0.1/32, 10.1.0.0/16`; behind a proxy everybody comes from the proxy.",
         "none",
     ),
+    Setting(
+        "SLA_COMMON_PASSWORDS",
+        "common_passwords",
+        "",
+        _readable_file,
+        "A file of passwords that nobody may choose, one a line, in any case; read when somebody sets one.",
+        "none",
+    ),
     Setting("SLA_WEB_THREADS", "web_threads", "8", _whole(1, 64), "Threads of each process of the web server."),
     Setting("SLA_WEB_PROCESSES", "web_processes", "2", _whole(1, 64), "Processes of the web server under gunicorn; `up` and SQLite have one."),
     Setting("SLA_API_TOKEN_RATE", "api_token_rate", "600", _whole(1, 1_000_000), "Requests a minute that one token may make of the API."),
@@ -192,7 +207,9 @@ NAMES = {row.name for row in SETTINGS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the operator decided; the attributes are explained in SETTINGS. Derived values are filled in: no attribute is empty but `secret_keys` and `tenant`.
+    """What the operator decided; the attributes are explained in SETTINGS. Derived values are filled in.
+
+    Empty may be `secret_keys`, `tenant` and `common_passwords` alone.
 
     embedded_redis   True where `redis_url` is the socket of the server that `up` runs itself
     """
@@ -211,6 +228,7 @@ class Settings:
     log_format: str
     metrics_token: str
     metrics_networks: tuple[IPv4Network | IPv6Network, ...]
+    common_passwords: Path | None
     web_threads: int
     web_processes: int
     api_token_rate: int

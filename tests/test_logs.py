@@ -45,6 +45,17 @@ def test_redaction(key: str, value: object, expected: object) -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.usefixtures("logging_kept")
+def test_nobody_makes_a_line_of_their_own(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("DEBUG", form)
+    structlog.get_logger("sla_plugin.web.door").warning("delivery refused", reason="x\n03:14:15WARNINGsigned\rin\u2028kim\x1b[2J")
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 or form == "json"
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.usefixtures("logging_kept")
 def test_libraries_are_redacted_and_exceptions_keep_their_words(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logging("DEBUG", form)
     structlog.get_logger("sla_plugin.web.door").warning("delivery refused", connection="CRM", reason="ü is no signature")

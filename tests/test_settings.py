@@ -38,6 +38,8 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
         ("SLA_ALLOW_PRIVATE_URLS", "0", "allow_private_urls", False),
         ("SLA_LOG_LEVEL", "debug", "log_level", "DEBUG"),
         ("SLA_SECRET_KEYS", f"{KEY}, {KEY}", "secret_keys", (KEY, KEY)),
+        ("SLA_COMMON_PASSWORDS", "", "common_passwords", None),
+        ("SLA_COMMON_PASSWORDS", __file__, "common_passwords", Path(__file__).absolute()),
         ("SLA_BATCH_SIZE", "", "batch_size", 200),
     ],
     ids=lambda value: str(value)[:30],
@@ -62,6 +64,7 @@ def test_values(variable: str, given: str, attribute: str, expected: object) -> 
         ("DATABASE_URL", "sla.db", "postgresql://"),
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("SLA_SECRET_KEYS", "short", "Fernet keys"),
+        ("SLA_COMMON_PASSWORDS", "/nowhere/list.txt", "a file that this process can read"),
         ("SLA_PROT", "8080", "did you mean SLA_PORT?"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import click
 
 from sla_plugin.cli.installation import open_installation
+from sla_plugin.reports.cells import plain_cell
 from sla_plugin.reports.exports import EXPORTS, export_columns, export_rows
 from sla_plugin.settings import Settings
 
@@ -60,7 +61,7 @@ def write_csv(rows: Iterator[Mapping[str, Any]], out: TextIO, columns: Sequence[
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+    return plain_cell(json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value)
 
 
 _WRITERS = {"json": write_json, "jsonl": write_jsonl, "csv": write_csv}

@@ -74,11 +74,14 @@ class Policy:
     def promise(self) -> str:
         """The targets in one line, e.g. `first response 15 m to 24 h, resolution 8 h`."""
         parts = []
-        for metric, by_priority in self.targets.items():
-            least, most = min(by_priority.values(), key=_amount), max(by_priority.values(), key=_amount)
+        for metric, (least, most) in self.spans().items():
             span = least.text + (f" to {most.text}" if most.amount != least.amount else "")
             parts.append(f"{metric.replace('_', ' ')} {span}")
         return ", ".join(parts)
+
+    def spans(self) -> dict[str, tuple[Target, Target]]:
+        """The least and the most that is promised for each metric."""
+        return {metric: (min(of.values(), key=_amount), max(of.values(), key=_amount)) for metric, of in self.targets.items()}
 
     def warnings(self) -> list[str]:
         """What works but is hardly meant, in sentences."""

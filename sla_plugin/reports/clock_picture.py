@@ -124,7 +124,8 @@ def _pieces(clock: Clock, segments: Sequence[Segment], now: int, is_open: bool, 
             gettext("counted %(time)s", time=units(format_duration(row.counted))) if row.counted else gettext("not counted")
         )
         policy = " · " + gettext("policy %(name)s v%(version)d", name=row.policy, version=row.policy_version) if row.policy else ""
-        told = f"{tail} · {gettext('total %(time)s', time=units(format_duration(row.total)))}{policy}"
+        total = gettext("total %(time)s", time=units(format_duration(row.total)))
+        told = f"{tail} · {total}{policy}"
         if row.state == "running" and due is not None and clock.breached_at is not None and row.until > due:
             if row.since < due:
                 pieces.append(_Piece(row.since, due, "running", told))

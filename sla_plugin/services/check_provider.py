@@ -49,7 +49,8 @@ def prove_jwt(outside: Outside, before: Mapping[str, str], after: Mapping[str, s
     rules = bearer_rules(after)
     if rules is None or usable_keys(keys, rules.algorithms):
         return {}
-    return {"jwt_keys": gettext(SAID, problem=f"it publishes no key for {rules.algorithm}")}
+    missing = f"it publishes no key for {rules.algorithm}"
+    return {"jwt_keys": gettext(SAID, problem=missing)}
 
 
 # --- from day to day -------------------------------------------------------------------------------------------------

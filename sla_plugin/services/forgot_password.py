@@ -10,6 +10,7 @@ from sla_plugin.services.outside import Outside
 from sla_plugin.services.people import reset
 from sla_plugin.services.queue_mail import LINKS
 from sla_plugin.services.sign_in import MOST, note_try, waits_until
+from sla_plugin.services.sign_in_with_provider import passwords_open
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.mails import ResetRequest, add_reset_request, last_mail, mail_check
 from sla_plugin.store.people import Person, lock_person, people_named
@@ -38,10 +39,13 @@ def who_asked(tx: Transaction, request: ResetRequest, outside: Outside) -> Seque
 
 
 def answer(tx: Transaction, person: Person, now: int, outside: Outside) -> bool:
-    """Mail a person a link; False where their tenant sends no mail, or one has just been sent (or is on its way): a stranger who asks again and again
-    neither floods them nor voids the link that they have."""
+    """Mail a person a link.
+
+    False where their tenant sends no mail or lets no passwords in, or one has just been sent (or is on its way): a stranger who asks again and again
+    neither floods them nor voids the link that they have.
+    """
     locked = lock_person(tx, person.tenant_id, person.id)
-    if locked is None or locked.disabled_at is not None or mail_check(tx, person.tenant_id) is None:
+    if locked is None or locked.disabled_at is not None or mail_check(tx, person.tenant_id) is None or not passwords_open(tx, person.tenant_id):
         return False
     last = last_mail(tx, person.tenant_id, person.id, LINKS)
     if last is not None and last.state in ("pending", "sent") and now - last.created_at < APART:

@@ -3,6 +3,7 @@
 A new setting is a row here and a reader somewhere; its section of the page shows it by itself.
 """
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from sla_plugin.services.check_provider import prove_jwt, prove_sign_in
 from sla_plugin.services.mail_rows import MAIL_ROWS, keep_mail, mail_agrees
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.retention_settings import RETENTION_ROWS
+from sla_plugin.services.session_settings import SESSION_ROWS
 from sla_plugin.services.setting_kinds import Disagree, TenantSetting, Unfit, one_of, yes_or_no
 from sla_plugin.services.sign_in_settings import JWT_ROWS, SIGN_IN_ROWS, jwt_agrees, keep_jwt, keep_sign_in, sign_in_agrees
 from sla_plugin.store.audit import append_audit
@@ -26,6 +28,7 @@ SECTIONS = {
     "tenant": marked("Tenant"),
     "mail": marked("Mail"),
     "sign_in": marked("Signing in"),
+    "sessions": marked("Sessions"),
     "jwt": marked("JWTs"),
     "retention": marked("Retention"),
 }  # key of the page -> its heading, in the order of the page
@@ -35,6 +38,8 @@ _OF_TENANT = ("name", "time_zone")  # kept in the tenant's own row
 def _name(typed: str) -> str:
     if not 0 < len(typed) <= 200:
         raise Unfit(marked("Give the tenant a name of at most 200 characters."))
+    if any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in typed):  # it stands in headers of mails
+        raise Unfit(marked("Use one line without control characters, and not a very long one."))
     return typed
 
 
@@ -62,6 +67,7 @@ TENANT_SETTINGS = (
     TenantSetting("setup_list", "tenant", marked("Setup list"), marked("Shown on the Overview until everything in it is done."), "yes", yes_or_no, "switch"),
     *MAIL_ROWS,
     *SIGN_IN_ROWS,
+    *SESSION_ROWS,
     *JWT_ROWS,
     *RETENTION_ROWS,
 )

@@ -75,12 +75,13 @@ def add_session(tx: Transaction, tenant: int, person: int, now: int, expires_at:
     return session
 
 
-def open_session(tx: Transaction, tenant: int, session: int, now: int) -> tuple[Session, Person] | None:
-    """A session that has not ended, with its person; None once it has, or the person may not sign in any more."""
+def open_session(tx: Transaction, tenant: int, session: int, now: int, seen_since: int) -> tuple[Session, Person] | None:
+    """A session that has not ended and was in use after an instant, with its person; None once it has not, or the person may not sign in any more."""
     row = tx.execute(
         select(Session, Person)
         .join(Person, (Person.tenant_id == Session.tenant_id) & (Person.id == Session.person_id))
-        .where(Session.tenant_id == tenant, Session.id == session, Session.ended_at.is_(None), Session.expires_at > now, Person.disabled_at.is_(None))
+        .where(Session.tenant_id == tenant, Session.id == session, Session.ended_at.is_(None), Session.expires_at > now)
+        .where(Session.seen_at > seen_since, Person.disabled_at.is_(None))
     ).first()
     return (row[0], row[1]) if row is not None else None
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import structlog
 from flask import Flask, abort, current_app, request
 
 from sla_plugin.language import gettext
 from sla_plugin.permissions import PERMISSIONS, Actor, allowed
 
 View = TypeVar("View", bound=Callable[..., Any])
+log = structlog.get_logger()
 _READING = ("GET", "HEAD", "OPTIONS")
 
 # endpoint -> why nobody has to be signed in
@@ -59,6 +61,7 @@ def demand(actor: Actor, permission: str | None) -> None:
     """Answer 404 for what the actor may not know of, 403 for what they may know but not do."""
     if permission is not None and actor.may(permission):
         return
+    log.warning("not allowed", tenant=actor.tenant, person=actor.person, permission=permission, method=request.method, endpoint=request.endpoint)
     if permission is None or not actor.knows(permission):
         abort(404)
     act = gettext(PERMISSIONS[permission].help)

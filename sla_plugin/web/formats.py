@@ -43,9 +43,13 @@ def instant(at: int, now: int, zone: ZoneInfo, *, seconds: bool = False) -> str:
 def instant_title(at: int, zone: ZoneInfo) -> str:
     """An instant in full: `Wed 4 Nov 2026, 10:37:00 CET · 09:37:00 UTC`."""
     moment, utc = local(at, zone), local(at, ZoneInfo("UTC"))
-    day = _day(moment.date(), locale(), True).replace(NBSP, " ")
-    said = f"{weekday(moment.weekday())} {day}, {moment:%H:%M:%S} {moment.tzname()}"
+    said = f"{full_day(moment.date())}, {moment:%H:%M:%S} {moment.tzname()}"
     return said if moment.tzname() == "UTC" else f"{said} · {utc:%H:%M:%S} UTC"
+
+
+def full_day(day: date, *, year: bool = True) -> str:
+    """A day with its weekday: `Thu 24 Dec 2026`."""
+    return f"{weekday(day.weekday())} {_day(day, locale(), year)}".replace(NBSP, " ")
 
 
 def weekday(number: int) -> str:
@@ -137,11 +141,3 @@ def _symbols(spoken: str) -> tuple[str, str]:
     """The decimal mark and the mark between thousands."""
     known = Locale.parse(spoken)
     return get_decimal_symbol(known), get_group_symbol(known)
-
-
-def plain_cell(value: object) -> str:
-    """A cell of CSV that no spreadsheet takes for a formula; a number is none."""
-    text = "" if value is None else str(value)
-    if isinstance(value, int | float):
-        return text
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

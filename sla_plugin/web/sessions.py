@@ -3,24 +3,26 @@
 import secrets
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from sla_plugin.language import gettext
 from sla_plugin.permissions import Actor, allowed
+from sla_plugin.services.guessable import is_guessable, is_listed
 from sla_plugin.services.passwords import hash_password, password_fits
 from sla_plugin.services.people import SHORTEST
+from sla_plugin.services.session_settings import COARSE, idle_since
 from sla_plugin.services.sign_in import account_of, note_try, waits_until, who_fits
 from sla_plugin.services.sign_in_with_provider import passwords_open
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.credentials import add_session, end_sessions, note_seen, open_session
 from sla_plugin.store.db import Database
 from sla_plugin.store.duties import Duty
-from sla_plugin.store.people import Person, get_person, people_named, set_password
+from sla_plugin.store.people import Person, people_named, set_password
 
 LENGTH = 12 * 3600 * 1_000_000  # microseconds a session lives
-COARSE = 300_000_000  # microseconds between two notes of its use
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,7 @@ def begin(database: Database, cookie: MutableMapping[str, Any], person: Person, 
     with database.transaction(person.tenant_id) as tx:
         session = add_session(tx, person.tenant_id, person.id, now, now + LENGTH, source, browser, how)
         append_audit(tx, person.tenant_id, now, actor_of(person).name, "signed in", {"person": person.email, "source": source, "how": how})
-    cookie.clear()
-    cookie["tenant"], cookie["session"] = str(person.tenant_id), str(session)
+    _hold(cookie, person, session)
 
 
 def end(database: Database, cookie: MutableMapping[str, Any], now: int) -> None:
@@ -80,17 +81,20 @@ def end(database: Database, cookie: MutableMapping[str, Any], now: int) -> None:
     cookie.clear()
 
 
-def signed_in(database: Database, cookie: MutableMapping[str, Any], now: int) -> tuple[Person, int] | None:
-    """The person of a cookie and the session; None if nobody is signed in, or the session has ended."""
+def signed_in(database: Database, cookie: MutableMapping[str, Any], now: int, *, used: bool = True) -> tuple[Person, int] | None:
+    """The person of a cookie and the session; None if nobody is signed in, or the session has ended or lain idle.
+
+    `used`: somebody does something. A page that only refreshes itself keeps no session open.
+    """
     try:
         tenant, session = int(cookie["tenant"]), int(cookie["session"])
     except (KeyError, ValueError):
         return None
     with database.reading(tenant) as tx:
-        found = open_session(tx, tenant, session, now)
+        found = open_session(tx, tenant, session, now, idle_since(tx, tenant, now))
     if found is None:
         return None
-    if now - found[0].seen_at >= COARSE:
+    if used and now - found[0].seen_at >= COARSE:
         with database.transaction(tenant) as tx:
             note_seen(tx, tenant, session, now)
     return found[1], session
@@ -101,22 +105,30 @@ def actor_of(person: Person) -> Actor:
     return Actor(person.tenant_id, person.id, f"{person.name} <{person.email}>", person.role, allowed(person.role))
 
 
-def password_problem(password: str, again: str, person: Person) -> str | None:
-    """Why a new password cannot be used; None if it can."""
+def password_problem(password: str, again: str, person: Person, tenant_name: str, common: Path | None) -> str | None:
+    """Why a new password cannot be used; None if it can. `common`: a file of those that nobody may choose."""
     if len(password) < SHORTEST:
         return gettext("Use at least %(count)d characters; a few words in a row are good.", count=SHORTEST)
     if password != again:
         return gettext("The two are not the same; type the new password twice.")
+    if is_guessable(password, (tenant_name, person.name, person.email)) or (common is not None and is_listed(password, common)):
+        return gettext("This is among the first to be guessed: common words, rows of keys, repeats, names from here. Take a few words without a link.")
     if password_fits(person.password_hash, password):
         return gettext("This is the password you have; choose another.")
     return None
 
 
-def change_password(database: Database, person: Person, session: int, password: str, now: int) -> Person | None:
-    """Set a password of the person's own; every session but this one ends. Returns the person as it is now."""
+def change_password(database: Database, cookie: MutableMapping[str, Any], person: Person, password: str, now: int, source: str, browser: str) -> None:
+    """Set a password of the person's own. Every session ends, and a new one begins in this browser."""
     password_hash = hash_password(password)
     with database.transaction(person.tenant_id) as tx:
         set_password(tx, person.tenant_id, person.id, password_hash, one_time=False)
-        end_sessions(tx, person.tenant_id, person.id, now, but=session)
+        end_sessions(tx, person.tenant_id, person.id, now)
+        session = add_session(tx, person.tenant_id, person.id, now, now + LENGTH, source, browser)
         append_audit(tx, person.tenant_id, now, actor_of(person).name, "password changed", {"person": person.email})
-        return get_person(tx, person.tenant_id, person.id)
+    _hold(cookie, person, session)
+
+
+def _hold(cookie: MutableMapping[str, Any], person: Person, session: int) -> None:
+    cookie.clear()
+    cookie["tenant"], cookie["session"] = str(person.tenant_id), str(session)

@@ -1,4 +1,4 @@
-"""A newcomer, by pages alone: sign in, connect, a calendar, a policy from a template, a breach, take its alert, read why. The desk says what was written."""
+"""A newcomer, by pages alone: sign in, connect, a calendar, a template, a breach, take its alert, read why. The desk is asked what was written."""
 
 import re
 import time

@@ -9,7 +9,7 @@ from connectors.zendesk.simulator import ZendeskSimulator
 from sla_plugin.jobs.outbox import recheck_credentials
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.settings import Settings
-from sla_plugin.store.deliveries import forget_bodies
+from sla_plugin.store.retention import remove_old
 from tests.plant import SECOND, Plant
 
 DAY = 24 * 3600 * SECOND
@@ -48,7 +48,7 @@ def test_old_raw_bodies_go_and_what_they_became_stays(settings: Settings) -> Non
     plant.apply()
     events = plant.rows("event")
     with plant.database.transaction(plant.tenant) as tx:
-        assert forget_bodies(tx, plant.now + 1, 100) == 1
+        assert remove_old(tx, plant.tenant, "bodies", plant.now + 1, 100) == (1, False)
     assert [d["body"] for d in plant.rows("delivery")] == [None, b"unreadable"], "what may still be replayed is kept"
     assert plant.rows("event") == events
     plant.close()

@@ -36,6 +36,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "api_exceptions.extend_a_deadline": {"metric": "resolution", "by": "1h", "reason": "asked for"},
     "api_exceptions.take_an_extension_back": {"event": "hand:1", "reason": "asked for"},
     "api_exceptions.choose_a_policy": {"policy": "Everyone", "reason": "asked for"},
+    "api_alerts.acknowledge": {"note": "on it"},
+    "api_connections.add_a_secret": {},
     "api_connections.change_a_connection": {"mode": "observe"},
     "api_connections.retire_a_secret": {"fingerprint": "old"},
     "api_calendars.replace_calendar": {"name": "Berlin office", "time_zone": "UTC", "hours": "24x7"},

@@ -1,7 +1,9 @@
 """The audit trail tells of every tampering that it can, and the page finds and exports."""
 
 import json
+import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 from sqlalchemy import insert, text, update
@@ -125,3 +127,19 @@ def test_the_page_finds_exports_and_verifies(world: World) -> None:
     assert {row["what"] for row in rows} == {"deliveries applied"}
     assert browser.get("/audit/export.csv").splitlines()[0] == "number,at,actor,what,changes,digest,previous,chain"
     browser.get("/audit/export.pdf", 404)
+
+
+def test_a_long_trail_is_read_page_by_page(small_world: World) -> None:
+    with small_world.runtime.database.transaction(small_world.tenant) as tx:
+        for n in range(60):
+            append_audit(tx, small_world.tenant, NOW + n, "Kim", f"thing {n}", {"n": n})
+    browser = browser_of(small_world, "ula@example.com")
+    first = browser.get("/audit?actor=Kim")
+    assert "thing 59" in first
+    assert ">thing 9<" not in first
+    following = re.search(r'href="(/audit[^"]*)" rel="next"', first)
+    assert following is not None
+    second = browser.get(unescape(following[1]))
+    assert "thing 9" in second
+    assert 'rel="next"' not in second
+    assert '<a class="btn btn-outline" href="/audit?actor=Kim">First page</a>' in second

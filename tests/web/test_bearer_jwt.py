@@ -121,6 +121,8 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any], Any], str], str]] = {
     "an unknown key": (lambda c, k: signed(c, rsa_key("two")), "unknown_key"),
     "no name of a key where there are two": (lambda c, k: signed(c, k, kid=None), "unknown_key"),
     "a signature of another key": (lambda c, k: signed(c, rsa_key("two"), kid="one"), "signature"),
+    "a key that comes with it": (lambda c, k: signed(c, rsa_key("own"), jwk=rsa_key("own").as_dict(private=False)), "unknown_key"),
+    "an address of keys that comes with it": (lambda c, k: signed(c, rsa_key("own"), jku="https://evil.example/jwks"), "unknown_key"),
     "other claims under a true signature": (lambda c, k: altered(signed(c, k), signed({**c, "scope": "people.write"}, k)), "signature"),
     "nobody": (lambda c, k: signed({n: v for n, v in c.items() if n != "email"}, k), "nobody"),
     "somebody unknown": (lambda c, k: signed({**c, "email": "nobody@example.com"}, k), "nobody"),

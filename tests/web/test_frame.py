@@ -49,6 +49,7 @@ def test_search_shows_a_role_only_what_it_may_read(world: World) -> None:
 def test_open_breaches_stand_in_titles_of_work_and_in_the_icon(world: World) -> None:
     browser = browser_of(world)
     assert "<title>(1) Alerts · Acme Support</title>" in browser.get("/alerts")
+    assert "<title>(1) Tickets · Acme Support</title>" in browser.get("/tickets")
     text = browser.get("/policies")
     assert "<title>Policies · Acme Support</title>" in text
     assert "favicon-breach.svg" in text

@@ -55,7 +55,7 @@ def test_the_login_page_follows_the_browser(company: World) -> None:
 def test_a_person_chooses_a_language_and_keeps_it(company: World) -> None:
     text = german(company).get("/sla")
     assert '<html lang="de"' in text
-    assert "1 Uhr ist verletzt. 2 weitere sind nah dran." in text
+    assert "1 Ticket ist verletzt. 2 weitere sind nah dran." in text
     entry = company.rows("audit_entry")[-2]  # the last one is a sign-in's, or this
     assert "language chosen" in {entry["what"], company.rows("audit_entry")[-1]["what"]}
     browser = browser_of(company)

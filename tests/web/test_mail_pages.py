@@ -18,6 +18,7 @@ from sla_plugin.services.tenant_settings import typed_settings
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.people import add_person, change_person, find_person
 from sla_plugin.store.schema import METADATA
+from sla_plugin.store.tenant_settings import store_settings
 from sla_plugin.store.tenants import add_tenant
 from tests.mail_server import client_of, mail_server, mail_settings_of
 from tests.web.conftest import Browser, app_of, browser_of, page_settings
@@ -314,6 +315,16 @@ def test_the_answer_is_the_same_for_everybody(world: World, post: Post) -> None:
     assert len(pages) == 1
     drain(world)
     assert [letter.to for letter in post.letters] == ["kim@example.com"]
+
+
+def test_where_passwords_are_off_a_forgotten_one_is_not_replaced(world: World, post: Post) -> None:
+    """A link would be a way past the sign-in service."""
+    set_up(world)
+    with world.runtime.database.transaction(world.tenant) as tx:
+        store_settings(tx, world.tenant, {"sign_in_on": "yes", "sign_in_passwords": "no"})
+    assert "on its way" in asked(world, "kim@example.com")
+    drain(world)
+    assert (post.letters, world.rows("one_time_link"), requests(world)) == ([], [], 0)
 
 
 def test_the_work_is_the_same_for_everybody(both: World) -> None:

@@ -128,7 +128,7 @@ def test_what_is_kept_in_the_browser_is_out_of_reach_and_shows_nothing(small_wor
     client = client_of(small_world)
     answer = client.get(f"/login/{small_world.tenant}/begin")
     cookie = next(one for one in answer.headers.getlist("Set-Cookie") if one.startswith("sla_sign_in="))
-    assert all(word in cookie for word in ("HttpOnly", "SameSite=Lax", "Path=/login", "Max-Age=600"))
+    assert all(word in cookie for word in ("HttpOnly", "SameSite=Lax", "Path=/;", "Max-Age=600"))
     sent = query(answer.location)
     assert sent["state"] not in cookie
     assert sent["redirect_uri"] == f"{PUBLIC}/login/{small_world.tenant}/back"
@@ -356,14 +356,14 @@ def test_an_answer_comes_back_once(small_world: World, provider: Provider) -> No
     turn_on(small_world, provider)
     client = client_of(small_world)
     begun = there(small_world, client)
-    cookie = client.get_cookie("sla_sign_in", path="/login")
+    cookie = client.get_cookie("sla_sign_in")
     assert cookie is not None
     back = provider.visit(begun, "kim")
     assert and_back(client, back).status_code == 302
-    assert client.get_cookie("sla_sign_in", path="/login") is None
+    assert client.get_cookie("sla_sign_in") is None
     client.post("/logout")
     assert "This sign-in is over" in said(and_back(client, back))
-    client.set_cookie("sla_sign_in", cookie.value, path="/login")
+    client.set_cookie("sla_sign_in", cookie.value)
     asked = provider.asked["/token"]
     assert "This sign-in is over" in said(and_back(client, back)), "also for who kept the cookie"
     assert provider.asked["/token"] == asked
@@ -390,7 +390,7 @@ def test_nobody_is_signed_in_as_somebody_else_by_a_link(small_world: World, prov
     there(small_world, victim)
     assert "This sign-in is over" in said(and_back(victim, link)), "nor while a sign-in of one's own is under way"
     assert who(victim) == ""
-    victim.set_cookie("sla_sign_in", "forged", path="/login")
+    victim.set_cookie("sla_sign_in", "forged")
     assert "This sign-in is over" in said(and_back(victim, link))
 
 

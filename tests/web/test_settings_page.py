@@ -34,6 +34,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_changes_nothing(small_world:
     assert "no time zone we know" in page
     assert 'aria-invalid="true"' in page
     assert "Acme Care" in page  # what was typed is kept
+    assert "without control characters" in browser.post("/settings/tenant", 422, **{**GOOD, "name": "Acme\nBcc: all@example.com"})
     assert settings_of(small_world) == before
     browser.post("/settings/nonsense", 404)
 

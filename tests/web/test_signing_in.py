@@ -73,7 +73,7 @@ def test_a_browser_that_was_let_in_before_is_a_source_of_its_own(small_world: Wo
     stranger = browser_of(small_world, None)
     stranger.get("/login")
     assert "wait until" in stranger.post("/login", 422, email="kim@example.com", password=PASSWORD)
-    stranger.client.set_cookie("sla_device", "forged", path="/login")
+    stranger.client.set_cookie("sla_device", "forged")
     assert "wait until" in stranger.post("/login", 422, email="kim@example.com", password=PASSWORD)
 
 

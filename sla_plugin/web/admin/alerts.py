@@ -13,7 +13,7 @@ from sla_plugin.services.acknowledge_alert import UNDO, acknowledge_alert, ackno
 from sla_plugin.store.alerts import LEVELS, get_alert
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.clock_rows import ALERT_TITLES
-from sla_plugin.web.admin.frame import page_blueprint, render, viewer
+from sla_plugin.web.admin.frame import page_blueprint, render, spoken, viewer
 from sla_plugin.web.admin.list_view import list_view, list_words, plus
 from sla_plugin.web.admin.policy_form import sentence
 from sla_plugin.web.runtime import Runtime
@@ -106,7 +106,7 @@ def _page(runtime: Runtime, errors: dict[str, str]) -> tuple[str, int]:
         counts=counts,
         total=plus(*(counts[level] for level in LEVELS)),
         last=last,
-        metrics=ALERT_TITLES,
+        metrics=spoken(ALERT_TITLES),
         levels=[(key, gettext(word)) for key, word in LEVEL_WORDS.items()],
         undo=UNDO,
         selected=_selected() if request.method == "POST" else [],
@@ -124,8 +124,7 @@ def _plan(runtime: Runtime, errors: dict[str, str]) -> tuple[str, int]:
     with runtime.database.reading(viewer().tenant) as tx:
         count = count_alerts(tx, viewer().tenant, "", filters)["open"]
     most = Count(min(count.number, AT_ONCE))
-    said = [
-        (name, gettext(LEVEL_WORDS[value]) if name == "level" and value in LEVEL_WORDS else ALERT_TITLES.get(value, value)) for name, value in filters.items()
-    ]
+    words = {**ALERT_TITLES, **LEVEL_WORDS}
+    said = [(name, gettext(words.get(value, value))) for name, value in filters.items()]
     text = render("alerts_plan.html", count=count, most=most, filters=filters, said=said, at_once=AT_ONCE, form=given, errors=errors, **list_words())
     return text, 422 if errors else 200

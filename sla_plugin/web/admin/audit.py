@@ -11,6 +11,7 @@ from flask import Blueprint, Response, abort, request
 
 from sla_plugin.language import gettext
 from sla_plugin.reports.audit_trail import Search, audit_data, read_data, search_audit, search_reads, verify_audit
+from sla_plugin.reports.cells import plain_cell
 from sla_plugin.store.audit import audit_head
 from sla_plugin.store.erasures import erased_as
 from sla_plugin.store.personal_reads import KINDS
@@ -113,11 +114,5 @@ def _csv_lines(rows: Iterator[dict[str, object]], columns: Sequence[str]) -> Ite
     yield ",".join(columns) + "\r\n"
     for row in rows:
         line = io.StringIO()
-        csv.writer(line).writerow([_cell(json.dumps(row[c], ensure_ascii=False) if c == "changes" else row[c]) for c in columns])
+        csv.writer(line).writerow([plain_cell(json.dumps(row[c], ensure_ascii=False) if c == "changes" else row[c]) for c in columns])
         yield line.getvalue()
-
-
-def _cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    text = str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

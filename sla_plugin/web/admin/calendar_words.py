@@ -1,17 +1,15 @@
 """What pages say about calendars, in the reader's language: dates, open or closed now, clock changes, where a holiday comes from."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
-
-from babel.dates import format_date
 
 from sla_plugin.engine.calendar_definitions import Span
 from sla_plugin.engine.clock_changes import ClockChange, utc_offset
 from sla_plugin.engine.durations import format_duration
 from sla_plugin.errors import InvalidDefinition
-from sla_plugin.language import gettext, language, marked
+from sla_plugin.language import gettext, marked
 from sla_plugin.services.list_holidays import OBSERVED, nation
 from sla_plugin.web import formats
 from sla_plugin.web.admin.holiday_form import is_country
@@ -27,11 +25,6 @@ KIND_WORDS = {
 }
 # names that are kept for old files, and offsets that are no place where people work
 _NO_PLACES = ("Etc/", "US/", "Canada/", "Brazil/", "Chile/", "Mexico/", "SystemV/", "posix/", "right/")
-
-
-def day_text(day: date, *, year: bool = True) -> str:
-    """`Thu 24 Dec 2026` in the language spoken."""
-    return format_date(day, "EEE d MMM y" if year else "EEE d MMM", locale=language())
 
 
 def span_text(spans: tuple[Span, ...]) -> str:
@@ -51,7 +44,7 @@ def change_sentence(change: ClockChange | None, gained: int, zone: str) -> str:
     """`Sun 28 Mar 2027: clocks go forward 02:00 → 03:00: no open time lost.`"""
     if change is None:
         return gettext("The clocks of %(zone)s do not change within a year.", zone=zone)
-    times = {"day": day_text(change.before.date()), "before": f"{change.before:%H:%M}", "after": f"{change.after:%H:%M}"}
+    times = {"day": formats.full_day(change.before.date()), "before": f"{change.before:%H:%M}", "after": f"{change.after:%H:%M}"}
     if change.forward:
         said = gettext("%(day)s: clocks go forward %(before)s → %(after)s", **times)
     else:

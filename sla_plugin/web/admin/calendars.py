@@ -44,7 +44,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
             holiday = next(((day, called) for day, called in calendar.holidays if day >= today), None)
             said = calendar_words.now_sentence(*standing, now, calendar.zone)
             rows.append((name, v, calendar, weekly_time(calendar), standing[0], said, holiday))
-        return render("calendars.html", rows=rows, users=users_of(stored), words=calendar_words)
+        return render("calendars.html", rows=rows, users=users_of(stored))
 
     @pages.route("/calendars/new", methods=["GET", "POST"])
     @needs("calendars.write")

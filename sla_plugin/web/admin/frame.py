@@ -21,13 +21,14 @@ from sla_plugin.services.tenant_settings import read_settings
 from sla_plugin.store.people import Person
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand, needed
+from sla_plugin.web.cookies import named, read_cookie
 from sla_plugin.web.runtime import Runtime
 from sla_plugin.web.sessions import actor_of, signed_in
 
 THEMES = ("auto", "light", "dark")
 CSP = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+    "default-src 'none'; object-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
 )
 _STATIC = Path(__file__).parent / "static"
 csrf = CSRFProtect()
@@ -64,7 +65,7 @@ def viewer() -> Viewer:
 
 def theme() -> str:
     """The theme this browser chose."""
-    chosen = request.cookies.get("sla_theme", "auto")
+    chosen = read_cookie("sla_theme", "auto")
     return chosen if chosen in THEMES else "auto"
 
 
@@ -89,14 +90,14 @@ def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) ->
         if open_to_all:
             return None
         now = runtime.clock()
-        found = signed_in(runtime.database, session, now)
+        found = signed_in(runtime.database, session, now, used="X-Fragment" not in request.headers)
         if found is None:
             return redirect(url_for("signing_in.login", next=request.full_path.rstrip("?") if request.method == "GET" else None))
         person, session_id = found
         with runtime.database.reading(person.tenant_id) as tx:
             decided = read_settings(tx, person.tenant_id)
             signs = open_breaches(tx, person.tenant_id) if actor_of(person).may("alerts.read") else NO_BREACHES
-        zone = zone_of(request.cookies.get("sla_zone"), decided["time_zone"])
+        zone = zone_of(read_cookie("sla_zone"), decided["time_zone"])
         g.viewer = Viewer(person, actor_of(person), session_id, decided["name"], zone, now, decided["live_updates"], signs)
         if person.language:
             speak(person.language)
@@ -194,7 +195,7 @@ def at_work() -> bool:
 
 def keys_on() -> bool:
     """May single letters act in this browser? One can turn them off (WCAG 2.1.4)."""
-    return request.cookies.get("sla_keys") != "off"
+    return read_cookie("sla_keys") != "off"
 
 
 @cache
@@ -223,6 +224,7 @@ def template_words() -> dict[str, Callable[..., Any]]:
         "breach_signs": breach_signs,
         "at_work": at_work,
         "keys_on": keys_on,
+        "cookie": named,
         "rate": formats.rate,
         "rate_word": formats.rate_word,
         "time_left": formats.time_left,
@@ -230,5 +232,6 @@ def template_words() -> dict[str, Callable[..., Any]]:
         "spoken": spoken,
         "spoken_pairs": spoken_pairs,
         "weekday": formats.weekday,
+        "full_day": formats.full_day,
         "light_names": light_names,
     }

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, redirect, request, session, url_for
 from werkzeug.wrappers import Response
 
 from sla_plugin.language import LANGUAGES, gettext, ngettext, preferred, speak
 from sla_plugin.services.passwords import password_fits
 from sla_plugin.services.people import choose_language, sign_out
-from sla_plugin.store.credentials import sessions_of
+from sla_plugin.services.session_settings import open_sessions
+from sla_plugin.services.sign_in import source_of
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import THEMES, page_blueprint, refuse, render, viewer
 from sla_plugin.web.admin.frame import zone_of as known_zone
+from sla_plugin.web.cookies import drop_cookie, keep_cookie, read_cookie
 from sla_plugin.web.runtime import Runtime
 from sla_plugin.web.sessions import change_password, password_problem
-
-_YEAR = 365 * 86400  # seconds
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
@@ -32,7 +32,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @needs("account.use")
     def show() -> str:
         """Theme and zone of this browser."""
-        return _page(runtime, {"zone": request.cookies.get("sla_zone_fixed", ""), "language": viewer().person.language or ""}, {})
+        return _page(runtime, {"zone": read_cookie("sla_zone_fixed"), "language": viewer().person.language or ""}, {})
 
     @pages.post("/me")
     @needs("account.use")
@@ -51,19 +51,18 @@ def blueprint(runtime: Runtime) -> Blueprint:
             speak(spoken or preferred(request.headers.get("Accept-Language")))
         answer = redirect(url_for("me.show"))
         chosen = request.form.get("theme", "auto")
-        secure = runtime.settings.public_url.startswith("https://")
-        answer.set_cookie("sla_theme", chosen if chosen in THEMES else "auto", max_age=_YEAR, samesite="Lax", secure=secure)
+        keep_cookie(answer, "sla_theme", chosen if chosen in THEMES else "auto")
         if spoken:  # for pages that nobody is signed in on
-            answer.set_cookie("sla_language", spoken, max_age=_YEAR, samesite="Lax", secure=secure)
+            keep_cookie(answer, "sla_language", spoken)
         else:
-            answer.delete_cookie("sla_language")
-        answer.set_cookie("sla_keys", "on" if request.form.get("keys") == "on" else "off", max_age=_YEAR, samesite="Lax", secure=secure)
+            drop_cookie(answer, "sla_language")
+        keep_cookie(answer, "sla_keys", "on" if request.form.get("keys") == "on" else "off")
         if name:
-            answer.set_cookie("sla_zone", name, max_age=_YEAR, samesite="Lax", secure=secure)
-            answer.set_cookie("sla_zone_fixed", name, max_age=_YEAR, samesite="Lax", secure=secure)
+            keep_cookie(answer, "sla_zone", name, hidden=False)
+            keep_cookie(answer, "sla_zone_fixed", name)
         else:
-            answer.delete_cookie("sla_zone")
-            answer.delete_cookie("sla_zone_fixed")
+            drop_cookie(answer, "sla_zone")
+            drop_cookie(answer, "sla_zone_fixed")
         flash(gettext("Saved."))
         return answer
 
@@ -78,12 +77,13 @@ def blueprint(runtime: Runtime) -> Blueprint:
         errors = {}
         if not password_fits(person.password_hash, request.form.get("current", "")):
             errors["current"] = gettext("This is not your present password.")
-        problem = password_problem(typed, again, person)
+        problem = password_problem(typed, again, person, viewer().tenant_name, runtime.settings.common_passwords)
         if problem:
             errors["again" if typed != again else "password"] = problem
         if errors:
             return refuse("password.html", errors)
-        change_password(runtime.database, person, viewer().session, typed, viewer().now)
+        change_password(runtime.database, session, person, typed, viewer().now, source_of(request.remote_addr), request.user_agent.string)
+        session.permanent = True
         flash(gettext("Your password is changed. Other sessions of yours have ended."))
         return redirect(url_for("me.home"))
 
@@ -103,5 +103,5 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 def _page(runtime: Runtime, form: Any, errors: dict[str, str]) -> str:
     with runtime.database.reading(viewer().tenant) as tx:
-        sessions = sessions_of(tx, viewer().tenant, viewer().person.id, viewer().now)
+        sessions = open_sessions(tx, viewer().tenant, viewer().person.id, viewer().now)
     return render("me.html", themes=THEMES, languages=list(LANGUAGES.items()), errors=errors, form=form, sessions=sessions)

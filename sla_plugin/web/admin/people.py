@@ -12,9 +12,9 @@ from sla_plugin.reports.mail_words import explained
 from sla_plugin.services import people as changes
 from sla_plugin.services.bind_requester import bind, unbind
 from sla_plugin.services.queue_mail import LINKS, welcome_url
+from sla_plugin.services.session_settings import open_sessions
 from sla_plugin.services.sign_in_with_provider import unbind as unbind_identity
 from sla_plugin.store.connections import list_connections
-from sla_plugin.store.credentials import sessions_of
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.erasures import erased_as
 from sla_plugin.store.identities import identities_of
@@ -179,7 +179,7 @@ def _one(runtime: Runtime, person_id: int, errors: dict[str, str]) -> str:
         person = get_person(tx, viewer().tenant, person_id)
         if person is None:
             abort(404, gettext("There is no such person here."))
-        sessions = sessions_of(tx, viewer().tenant, person_id, viewer().now)
+        sessions = open_sessions(tx, viewer().tenant, person_id, viewer().now)
         connections = list_connections(tx, viewer().tenant)
         identities = identities_of(tx, viewer().tenant, person_id)
         requesters = requesters_of(tx, viewer().tenant, person_id)

@@ -14,6 +14,7 @@ from sla_plugin.engine.durations import SECOND
 from sla_plugin.errors import InvalidDefinition, Overtaken, PlanOutdated
 from sla_plugin.language import gettext
 from sla_plugin.reports import queries
+from sla_plugin.reports.cells import plain_cell
 from sla_plugin.services.apply_plan import apply_plan, progress_of
 from sla_plugin.services.describe_change import describe_change, describe_file, metric_title
 from sla_plugin.services.make_plan import begin, is_fresh, is_small, move_of, store_plan, stored_moves, work_out
@@ -24,7 +25,7 @@ from sla_plugin.store.plans import PlanRow, get_plan, last_applied, plan_of_draf
 from sla_plugin.store.policies import get_calendar, get_policy, policy_versions
 from sla_plugin.web.access import needs
 from sla_plugin.web.admin.frame import number_arg, page_blueprint, render, viewer
-from sla_plugin.web.formats import iso, plain_cell
+from sla_plugin.web.formats import iso
 from sla_plugin.web.runtime import Runtime
 
 POLL = 2  # seconds between two looks at a plan that is being worked out, or at tickets that follow

@@ -7,14 +7,14 @@ from flask import Blueprint, abort, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from sla_plugin.engine.durations import DAY
-from sla_plugin.engine.policies import Policy
+from sla_plugin.engine.policies import Policy, Target
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.language import gettext
 from sla_plugin.reports import queries
 from sla_plugin.reports.policy_figures import met_by_policy, never_matching
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file, read_stored
 from sla_plugin.services.delete_policy import delete_policy
-from sla_plugin.services.describe_change import describe_change
+from sla_plugin.services.describe_change import describe_change, metric_title
 from sla_plugin.services.order_policies import move
 from sla_plugin.services.policy_templates import TEMPLATES, free_name, from_template, last_position
 from sla_plugin.services.save_draft import ORDER, current_order, discard_draft, save_draft
@@ -152,7 +152,13 @@ def _listing(runtime: Runtime) -> str:
 
 def _promise(policy: Policy) -> list[str]:
     """The targets, a line each: `First response 15 m to 24 h`."""
-    return [part[:1].upper() + part[1:] for part in policy.promise().split(", ")]
+
+    def line(metric: str, least: Target, most: Target) -> str:
+        if least.amount == most.amount:
+            return f"{metric_title(metric)} {least.text}"
+        return gettext("%(metric)s %(least)s to %(most)s", metric=metric_title(metric), least=least.text, most=most.text)
+
+    return [line(metric, *span) for metric, span in policy.spans().items()]
 
 
 def _template_cards() -> list[tuple[Any, list[str]]]:

@@ -18,12 +18,12 @@ from sla_plugin.services.sign_in_with_provider import admit, provider_in_use
 from sla_plugin.store.identities import provider_check, spend_state
 from sla_plugin.store.people import Person
 from sla_plugin.web.admin.frame import page_blueprint
-from sla_plugin.web.admin.signing_in import enter, is_secure, login_page, within
+from sla_plugin.web.admin.signing_in import enter, login_page, within
+from sla_plugin.web.cookies import drop_cookie, keep_cookie, read_cookie
 from sla_plugin.web.runtime import Runtime
 
 log = structlog.get_logger()
 COOKIE = "sla_sign_in"  # the attempt under way, sealed; a browser has one
-_YEAR = 365 * 86400  # seconds
 
 
 def redirect_uri(public_url: str, tenant: int) -> str:
@@ -49,14 +49,14 @@ def blueprint(runtime: Runtime) -> Blueprint:
         url, attempt = ask_provider.begin(provider, offer, tenant, redirect_uri(runtime.settings.public_url, tenant), to, now)
         answer = redirect(url)
         sealed = attempt.sealed(runtime.outside.sealer)
-        answer.set_cookie(COOKIE, sealed, max_age=VALID // 1_000_000, httponly=True, samesite="Lax", secure=is_secure(runtime), path="/login")
+        keep_cookie(answer, COOKIE, sealed, VALID // 1_000_000)
         return answer
 
     @pages.get("/login/<int(max=9223372036854775807):tenant>/back")
     def back(tenant: int) -> Response | tuple[str, int]:
         """Believe the service, or say why not; a session begins as after a password."""
         now = runtime.clock()
-        provider, attempt = _provider(runtime, tenant), unsealed(runtime.outside.sealer, request.cookies.get(COOKIE), now)
+        provider, attempt = _provider(runtime, tenant), unsealed(runtime.outside.sealer, read_cookie(COOKIE), now)
         to = attempt.next if attempt is not None else ""
         if provider is None:
             return login_page(runtime, tenant, {"": gettext(AGAIN)}, 403, to=to)
@@ -67,8 +67,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
             return _refuse(runtime, tenant, provider, refused, now, to)
         _note(runtime, tenant, None, now)
         answer = enter(runtime, person, now, to, "provider")
-        answer.delete_cookie(COOKIE, path="/login")
-        answer.set_cookie("sla_tenant", str(tenant), max_age=_YEAR, httponly=True, samesite="Lax", secure=is_secure(runtime), path="/login")
+        drop_cookie(answer, COOKIE)
+        keep_cookie(answer, "sla_tenant", str(tenant))
         return answer
 
     return pages

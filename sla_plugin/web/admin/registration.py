@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from flask import Blueprint, Flask, Response, current_app, g, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_bootstrap import Bootstrap5
@@ -14,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from sla_plugin.engine.durations import clock_text
 from sla_plugin.language import gettext, marked, one_or_many, preferred, speak
 from sla_plugin.permissions import Actor
+from sla_plugin.services.sign_in import source_of
 from sla_plugin.settings import KeyRing
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
@@ -43,9 +45,12 @@ from sla_plugin.web.admin import (
 )
 from sla_plugin.web.admin.frame import csrf, template_words, theme, viewer, with_headers
 from sla_plugin.web.admin.stable_words import TITLES
+from sla_plugin.web.cookies import cookie_name, read_cookie
 from sla_plugin.web.looks import register_looks
 from sla_plugin.web.runtime import Runtime
 
+log = structlog.get_logger()
+LARGEST = 2_000_000  # bytes of a form; the door and the API have limits of their own
 BLUEPRINTS: tuple[Callable[[Runtime], Blueprint], ...] = (
     signing_in.blueprint,
     provider_sign_in.blueprint,
@@ -116,6 +121,8 @@ class _Sessions(SecureCookieSessionInterface):
     Tokens of forms are signed under the oldest key, so that a form that lies open goes on through a rotation.
     """
 
+    digest_method = staticmethod(hashlib.sha256)
+
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
         self._known: tuple[str, ...] = ()
@@ -132,14 +139,16 @@ class _Sessions(SecureCookieSessionInterface):
 
 def register_pages(app: Flask, runtime: Runtime) -> None:
     """Add the pages to the app. Sessions live twelve hours, in a cookie signed with a key derived from the keys that seal secrets."""
+    https = runtime.settings.public_url.startswith("https://")
     app.session_interface = _Sessions(KeyRing(runtime.settings))
     app.session_interface.get_signing_serializer(app)
     app.config.update(
-        SESSION_COOKIE_NAME="sla_session",
+        SESSION_COOKIE_NAME=cookie_name("sla_session", https=https),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=runtime.settings.public_url.startswith("https://"),
+        SESSION_COOKIE_SECURE=https,
         PERMANENT_SESSION_LIFETIME=timedelta(hours=12),
+        MAX_CONTENT_LENGTH=LARGEST,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
         WTF_CSRF_CHECK_DEFAULT=False,  # pages check themselves (frame.page_blueprint); the webhook door has its own signatures
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a form left open over lunch still saves
@@ -156,7 +165,7 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
     app.before_request(demand_declared)
     app.after_request(_keep_for_ever)
     register_looks(app, runtime.database, _who_looks)
-    app.before_request(lambda: speak(request.cookies.get("sla_language") or preferred(request.headers.get("Accept-Language"))))
+    app.before_request(lambda: speak(read_cookie("sla_language") or preferred(request.headers.get("Accept-Language"))))
     app.teardown_request(lambda _: speak(None))
     app.jinja_env.globals.update(template_words(), menu=menu, GO_KEYS=GO_KEYS)
     app.jinja_env.filters.update(
@@ -201,6 +210,7 @@ def problem_page(problem: HTTPException) -> Any:
     if request.path.startswith(("/webhooks/", "/healthz", "/readyz", "/static/")) or problem.response is not None:
         return problem
     if isinstance(problem, CSRFError):
+        log.warning("form refused", endpoint=request.endpoint, source=source_of(request.remote_addr))
         title, said = gettext("This form is no longer valid"), gettext("Reload the page and send the form again; you may have signed out in another tab.")
     else:
         title, said = gettext(TITLES.get(problem.code or 0, problem.name)), problem.description or ""

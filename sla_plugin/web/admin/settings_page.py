@@ -127,11 +127,12 @@ def _context(runtime: Runtime, typed: Mapping[str, str], tried: Sequence[Line] =
 def _notes(runtime: Runtime, tx: Transaction) -> dict[str, str]:
     """What is worth saying beside a section or a setting as things stand: its name -> sentence."""
     counts = would_go(tx, viewer().tenant, viewer().now, runtime.settings.raw_days)
+    login = f"{runtime.settings.public_url}{url_for('signing_in.login', tenant=viewer().tenant)}"
     notes = {
         "sign_in": gettext(
             "Register this product at the service with the redirect address %(back)s. People sign in at %(login)s.",
             back=redirect_uri(runtime.settings.public_url, viewer().tenant),
-            login=f"{runtime.settings.public_url}{url_for('signing_in.login', tenant=viewer().tenant)}",
+            login=login,
         ),
     }
     for setting, kind in RETENTION.items():

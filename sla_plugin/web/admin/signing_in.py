@@ -1,8 +1,10 @@
 """Signing in and out, and the one-time links of invitations and resets. The way through a sign-in service is in provider_sign_in.py."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from itsdangerous import URLSafeSerializer
 from werkzeug.wrappers import Response
@@ -12,7 +14,7 @@ from sla_plugin.language import gettext
 from sla_plugin.services import forgot_password
 from sla_plugin.services.passwords import hash_password
 from sla_plugin.services.people import accept, check_email, link_of
-from sla_plugin.services.sign_in import source_of
+from sla_plugin.services.sign_in import account_of, source_of
 from sla_plugin.services.sign_in_settings import Provider
 from sla_plugin.services.sign_in_with_provider import provider_in_use
 from sla_plugin.store.duties import Duty
@@ -20,11 +22,12 @@ from sla_plugin.store.mails import somebody_mails
 from sla_plugin.store.people import Person
 from sla_plugin.store.tenants import only_tenant, tenant_name
 from sla_plugin.web.admin.frame import page_blueprint, theme, zone_of
+from sla_plugin.web.cookies import keep_cookie, read_cookie
 from sla_plugin.web.formats import instant
 from sla_plugin.web.runtime import Runtime
 from sla_plugin.web.sessions import Refused, begin, device_cookie, device_source, end, password_problem, sign_in
 
-_YEAR = 365 * 86400  # seconds
+log = structlog.get_logger()
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
@@ -39,10 +42,11 @@ def blueprint(runtime: Runtime) -> Blueprint:
         tenants: list[tuple[str, str]] = []
         if request.method == "POST":
             now, email, signer = runtime.clock(), request.form.get("email", ""), _signer()
-            source = device_source(signer, request.cookies.get("sla_device"), email) or source_of(request.remote_addr)
+            source = device_source(signer, read_cookie("sla_device"), email) or source_of(request.remote_addr)
             found = sign_in(runtime.database, email, request.form.get("password", ""), source, now)
             chosen = [] if isinstance(found, Refused) else _chosen(found, request.form.get("tenant"), tenant)
             if isinstance(found, Refused):
+                log.warning("sign-in failed", account=account_of(email)[:12], source=source_of(request.remote_addr), waits=found.until is not None)
                 tenant = found.elsewhere or tenant
                 errors["email"] = _refusal(found, now)
             elif len(chosen) != 1:
@@ -65,7 +69,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
                     until = forgot_password.ask(tx, email, source_of(request.remote_addr), now, runtime.outside)
                 asked = until is None
                 if until is not None:
-                    zone = zone_of(request.cookies.get("sla_zone"))
+                    zone = zone_of(read_cookie("sla_zone"))
                     told = f"{instant(until, now, zone, seconds=True)} ({zone.key})"
                     errors["email"] = gettext("Asked for too often from here: wait until %(time)s.", time=told)
             except InvalidDefinition:
@@ -85,6 +89,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         now = runtime.clock()
         with runtime.database.reading(Duty.SIGN_IN) as tx:
             found = link_of(tx, secret, now)
+            named = tenant_name(tx, found[1].tenant_id) if found is not None else ""
         if found is None:
             said = gettext("This link was used, replaced or is too old. Ask your admin for a new one, or sign in.")
             return render_template("problem.html", title=gettext("The link is no longer valid"), said=said, code=404, theme=theme()), 404
@@ -92,7 +97,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         errors: dict[str, str] = {}
         if request.method == "POST":
             typed, again = request.form.get("password", ""), request.form.get("again", "")
-            problem = password_problem(typed, again, person)
+            problem = password_problem(typed, again, person, named, runtime.settings.common_passwords)
             if problem is None:
                 password_hash = hash_password(typed)
                 with runtime.database.transaction(person.tenant_id) as tx:
@@ -125,24 +130,18 @@ def login_page(
 def enter(runtime: Runtime, person: Person, now: int, to: str, how: str) -> Response:
     """Begin a session, and go on to where one wanted."""
     begin(runtime.database, session, person, now, source_of(request.remote_addr), request.user_agent.string, how)
+    log.info("signed in", tenant=person.tenant_id, person=person.id, how=how, source=source_of(request.remote_addr))
     session.permanent = True
     answer, signer = redirect(within(to)), _signer()
-    if device_source(signer, request.cookies.get("sla_device"), person.email) is None:
-        answer.set_cookie(
-            "sla_device", device_cookie(signer, person.email), max_age=_YEAR, httponly=True, samesite="Lax", secure=is_secure(runtime), path="/login"
-        )
+    if device_source(signer, read_cookie("sla_device"), person.email) is None:
+        keep_cookie(answer, "sla_device", device_cookie(signer, person.email))
     return answer
-
-
-def is_secure(runtime: Runtime) -> bool:
-    """Whether cookies go over https only."""
-    return runtime.settings.public_url.startswith("https://")
 
 
 def _offered(runtime: Runtime, tenant: int | None) -> tuple[int | None, Provider | None]:
     """The tenant whose sign-in service has a button on the login page, and that service."""
     with runtime.database.reading(Duty.SIGN_IN) as tx:
-        used = request.cookies.get("sla_tenant", "")
+        used = read_cookie("sla_tenant")
         of = tenant or only_tenant(tx) or (int(used) if used.isascii() and used.isdigit() and len(used) < 20 and int(used) < 1 << 63 else None)
         return of, provider_in_use(tx, of) if of is not None else None
 
@@ -154,7 +153,8 @@ def _chosen(people: Sequence[Person], told: str | None, tenant: int | None) -> S
 
 
 def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer([*current_app.config["SECRET_KEY_FALLBACKS"], current_app.config["SECRET_KEY"]], salt="device")
+    keys = [*current_app.config["SECRET_KEY_FALLBACKS"], current_app.config["SECRET_KEY"]]
+    return URLSafeSerializer(keys, salt="device", signer_kwargs={"digest_method": hashlib.sha256})
 
 
 def _refusal(found: Refused, now: int) -> str:
@@ -162,7 +162,7 @@ def _refusal(found: Refused, now: int) -> str:
         return gettext("Passwords do not open this door: use the button for single sign-on. An admin can make you a one-time link.")
     if found.until is None:
         return gettext("E-mail and password do not fit together. Check both; after five failures in a row this place has to wait, longer each time.")
-    zone = zone_of(request.cookies.get("sla_zone"))
+    zone = zone_of(read_cookie("sla_zone"))
     until = instant(found.until, now, zone, seconds=True)
     return gettext("Too many failed sign-ins from here: wait until %(when)s (%(zone)s). Other places are not kept out.", when=until, zone=zone.key)
 

@@ -40,7 +40,16 @@ _OPERATORS = (
 _GONE = (marked("Merged"), marked("Deleted"))
 _ROLES = (marked("Customer"), marked("Agent"), marked("Admin"), marked("System"))
 _CALLS = (marked("Waiting"), marked("Sending"), marked("Done"), marked("Failed"), marked("Superseded"))
-_LIGHTS = (marked("inbox"), marked("time"), marked("outbox"), marked("deliveries"), marked("live"), marked("history"), marked("retrying"))
+_LIGHTS = (
+    marked("inbox"),
+    marked("time"),
+    marked("outbox"),
+    marked("deliveries"),
+    marked("live"),
+    marked("history"),
+    marked("retrying"),
+    marked("sign-in service"),
+)
 # what went wrong, where werkzeug has an English name only
 TITLES: Mapping[int, str] = {
     400: marked("This request cannot be understood"),

@@ -88,7 +88,8 @@ def change_grid(form: MultiDict[str, str]) -> None:
 def echoes(form: MultiDict[str, str]) -> dict[str, str]:
     """What each cell is understood as."""
     return {
-        name: format_duration(amount, days=calendar) + (f" {gettext('calendar')}" if calendar else "") for name, (amount, calendar) in _amounts(form).items()
+        name: gettext("%(time)s calendar", time=format_duration(amount, days=True)) if calendar else format_duration(amount)
+        for name, (amount, calendar) in _amounts(form).items()
     }
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+import structlog
 from flask import Response, current_app, g, request
 
 from sla_plugin.permissions import Actor
@@ -13,6 +14,7 @@ from sla_plugin.web.api.rates import Rates, Standing
 from sla_plugin.web.bearers import Refusal, actor_of_bearer
 from sla_plugin.web.runtime import Runtime
 
+log = structlog.get_logger()
 PREFIX = "/api/"
 LARGEST = 1_000_000  # bytes of a body
 FAILURES = 30  # wrong tokens a minute from one address, before they are told to wait
@@ -82,6 +84,7 @@ class Gate:
     def _within(self, standing: Standing) -> None:
         g.standing = standing
         if not standing.allowed:
+            log.warning("asks too often", request=request_id(), source=source_of(request.remote_addr), limit=standing.limit)
             raise Problem("rate-limited", f"More than {standing.limit} requests a minute. Wait {max(standing.reset, 1)} s.")
 
     def _refuse(self, refusal: Refusal, *, offered: bool) -> None:
@@ -89,6 +92,7 @@ class Gate:
         if refusal.later:
             raise Problem("unavailable", refusal.said, {"Retry-After": "30"})
         if offered:
+            log.warning("token refused", request=request_id(), source=source_of(request.remote_addr), reason=refusal.said)
             self._within(self._rates.hit(FAILURES, "wrong", source_of(request.remote_addr)))
         challenge = 'Bearer realm="sla_plugin"' + (', error="invalid_token"' if offered else "")
         raise Problem("unauthenticated", refusal.said, {"WWW-Authenticate": challenge})

@@ -7,7 +7,7 @@ from marshmallow import fields
 
 from sla_plugin.permissions import ROLES
 from sla_plugin.services import people as changes
-from sla_plugin.store.credentials import sessions_of
+from sla_plugin.services.session_settings import open_sessions
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.people import Person, get_person, list_people, lock_person
 from sla_plugin.web.access import needs
@@ -150,7 +150,7 @@ def resource(runtime: Runtime) -> Resource:
     def list_sessions(query: dict[str, Any], person_id: int) -> dict[str, Any]:
         """Open sessions of a person, the last used first."""
         with runtime.database.reading(caller().tenant) as tx:
-            return short_page(sessions_of(tx, caller().tenant, _person(tx, person_id).id, caller().now), query)
+            return short_page(open_sessions(tx, caller().tenant, _person(tx, person_id).id, caller().now), query)
 
     @api.post(f"{_PERSON}/sign-out")
     @needs("people.write")

@@ -105,9 +105,9 @@ def test_our_own_fault_tells_nothing_of_its_cause(small_world: World, caplog: py
 
 def test_pages_keep_their_own_errors(small_world: World) -> None:
     client = app_of(small_world).test_client()
-    assert "<h1>Not Found</h1>" in client.get("/nothing").text
+    assert "<h1>Not found</h1>" in client.get("/nothing").text
     assert client.get("/api/nothing").json["type"] == "/problems/not-found"
-    assert "<h1>Not Found</h1>" in client.get("/apifoo").text
+    assert "<h1>Not found</h1>" in client.get("/apifoo").text
 
 
 def test_a_type_leads_to_its_row_of_the_reference(small_world: World) -> None:

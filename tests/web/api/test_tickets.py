@@ -5,6 +5,7 @@ import pytest
 from sla_plugin.reports.export_rows import written_out
 from sla_plugin.services.explain_ticket import choose_ticket, explain_ticket
 from sla_plugin.services.set_strict_mode import set_strict_mode
+from sla_plugin.store.clocks import insert_corrections
 from sla_plugin.store.personal_reads import reads_of
 from tests.web.conftest import Program, program_of
 from tests.web.world import NOW, World
@@ -72,7 +73,8 @@ def test_what_no_index_carries_is_refused_by_name(world: World, query: str) -> N
 def test_one_ticket_with_its_history_and_who_looked(world: World) -> None:
     program = program_of(world, "agent")
     ticket = ticket_of(world, "4812")
-    told = program.get(f"/support/tickets/{ticket}")
+    with program.open("GET", f"/support/tickets/{ticket}") as answer:  # looks are noted once it is closed, as servers do
+        told = answer.json
     assert (told["external_id"], told["policy_id"] is None, told["importing"], told["fields"]) == ("4812", False, False, {})
     assert [clock["metric"] for clock in told["clocks"]] == ["resolution", "first_response"]
     history = program.get(f"/support/tickets/{ticket}/history?limit=3")
@@ -121,6 +123,23 @@ def test_a_late_fact_corrects_what_counts(world: World) -> None:
     assert (record["elapsed"], record["corrections"][0]["now"]["elapsed"], record["counts_as_met"]) == (1200, 300, True)
     after = program_of(world).get("/sla/compliance")
     assert (after["finished"], after["corrected"]) == (before["finished"], 1), "corrected, not counted twice"
+
+
+def test_a_cycle_that_never_was_does_not_count(world: World) -> None:
+    program = program_of(world)
+    before, record = program.get("/sla/compliance"), next(row for row in world.rows("record") if row["external_id"] == "4831")
+    net = {"started_at": NOW, "stopped_at": NOW, "target": 1, "elapsed": 0, "met": True}
+    row = {"record_id": record["id"], "promise_id": record["promise_id"], "metric": record["metric"], "cycle": record["cycle"], "was": net, "made_at": NOW}
+    with world.runtime.database.transaction(world.tenant) as tx:
+        for number, now in enumerate(({**net, "met": False}, None), 1):
+            of = {"tenant_id": world.tenant, "id": number, "number": number, "digest": str(number), "now": now, "cause": {"events": ["e9"]}}
+            insert_corrections(tx, world.tenant, [{**row, **of}])
+    after = program.get("/sla/compliance")
+    assert (after["finished"], after["met"], after["breached"]) == (before["finished"] - 1, before["met"] - 1, before["breached"])
+    told = program.get(f"/sla/tickets/{record['ticket_id']}/compliance")
+    (corrected,) = [one for one in told["records"] if one["corrections"]]
+    assert (corrected["met"], corrected["counts_as_met"], told["met"]) == (True, None, 1)
+    assert [one["now"] and one["now"]["met"] for one in corrected["corrections"]] == [False, None]
 
 
 def test_stats_say_how_things_stand(world: World) -> None:

@@ -70,7 +70,8 @@
     if (document.hidden || busy()) return;
     try {
       const answer = await fetch(location.href, { headers: { "X-Fragment": name }, credentials: "same-origin" });
-      if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+      if (answer.redirected) return location.reload(); // signed out meanwhile: nothing stays on the screen
+      if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector(`[data-fragment="${name}"]`);
       if (!fresh || busy()) return;

@@ -8,7 +8,7 @@
   const around = document.getElementById("around");
   const days = [...document.querySelectorAll("[data-day]")].map((row) => ({
     row, on: row.querySelector("[type=checkbox]"), text: row.querySelector("input.form-control"), facts: row.querySelector(".day-facts"),
-    name: row.querySelector(".day-on").textContent.trim(),
+    name: row.querySelector(".day-on").textContent.trim(), short: row.dataset.short,
   }));
 
   // --- the text --------------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@
       else if (!spans || !spans.length) facts.textContent = "";
       else {
         const end = spans[spans.length - 1][1];
-        const into = end > DAY ? ` \u2192 ${days[(n + 1) % 7].name.slice(0, 3)} ${clock(end - DAY)}` : "";
+        const into = end > DAY ? ` \u2192 ${days[(n + 1) % 7].short} ${clock(end - DAY)}` : "";
         facts.textContent = duration(spans.reduce((sum, [a, b]) => sum + b - a, 0)) + into;
       }
     });
@@ -117,7 +117,7 @@
     row.append(cell);
   };
   heading(head, words.time, "col", true);
-  days.forEach((day) => heading(head, day.name.slice(0, 3), "col", false));
+  days.forEach((day) => heading(head, day.short, "col", false));
   const body = table.createTBody();
   for (let r = 0; r < ROWS; r += 1) {
     const row = body.insertRow();

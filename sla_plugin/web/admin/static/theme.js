@@ -11,7 +11,8 @@
   addEventListener("beforeprint", () => { seen = root.dataset.bsTheme; root.dataset.bsTheme = "light"; });
   addEventListener("afterprint", () => { root.dataset.bsTheme = seen; });
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (zone && !document.cookie.includes("sla_zone=")) {
-    document.cookie = `sla_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+  const name = root.dataset.zoneCookie; // __Host-… where people come by https: a browser keeps that only with `secure`
+  if (zone && !document.cookie.includes(`${name}=`)) {
+    document.cookie = `${name}=${zone}; path=/; max-age=31536000; samesite=lax${name.startsWith("__Host-") ? "; secure" : ""}`;
   }
 })();
