@@ -12,10 +12,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.key_ring import KeyRing, new_key
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.rotate_keys import count_sealed, seal_anew
 from sla_plugin.services.tenant_settings import SECTIONS
-from sla_plugin.settings import KeyRing, Settings, new_key
+from sla_plugin.settings import Settings
 from sla_plugin.store.sealing import Sealer, fingerprint, sealed_columns
 from tests.plant import KEY, Plant
 from tests.web.conftest import app_of, browser_of, page_settings
@@ -26,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # a process that opens what it is handed, line by line, with the ring that it read at its beginning
 OPENER = """
 import sys
-from sla_plugin.settings import KeyRing, Settings
+from sla_plugin.key_ring import KeyRing
+from sla_plugin.settings import Settings
 from sla_plugin.store.sealing import Sealer
 sealer = Sealer(KeyRing(Settings.from_env({"SLA_DATA_DIR": sys.argv[1]})).keys)
 print(sealer.seal("mine"), flush=True)
