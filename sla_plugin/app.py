@@ -20,10 +20,11 @@ from sla_plugin.jobs.inbox import drain_inbox
 from sla_plugin.jobs.outbox import drain_outbox
 from sla_plugin.jobs.queue import RqQueue
 from sla_plugin.jobs.timekeeper import Timekeeper
+from sla_plugin.key_ring import KeyRing
 from sla_plugin.ports import Connector, JobQueue, Mailer
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.seed_tenant import seed_tenant
-from sla_plugin.settings import KeyRing, Settings
+from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.db import Database, database_of, db, engine_options
 from sla_plugin.store.duties import Duty

@@ -17,7 +17,6 @@ import structlog
 
 from sla_plugin.errors import ConnectorError, SlaPluginError
 
-FORMATS = ("text", "json")
 HIDDEN = "***"
 _SECRET = re.compile(
     r"secret|token|passw|authorization|cookie|signature|api_?key|sealed|body|subject|comment|payload|headers|e?mail|\btext\b|content|requester", re.IGNORECASE

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sla_plugin.errors import ConfigurationError
-from sla_plugin.settings import SETTINGS, UNIX_SOCKET_LIMIT, Settings, redis_socket, secret_keys, settings_table_markdown
+from sla_plugin.key_ring import secret_keys
+from sla_plugin.settings import SETTINGS, UNIX_SOCKET_LIMIT, Settings, redis_socket, settings_table_markdown
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 

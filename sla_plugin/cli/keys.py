@@ -9,8 +9,9 @@ import click
 from sla_plugin.app import Runtime
 from sla_plugin.cli.installation import actor, answer, answering, runtime_of
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.key_ring import KeyRing, new_key
 from sla_plugin.services.rotate_keys import UNKNOWN, count_sealed, seal_anew
-from sla_plugin.settings import KeyRing, Settings, new_key
+from sla_plugin.settings import Settings
 from sla_plugin.store import schema
 from sla_plugin.store.duties import Duty
 from sla_plugin.store.sealing import Sealer, fingerprint, sealed_columns

@@ -9,8 +9,12 @@ from sla_plugin.store.db import Database
 PROMISES, ROWS = 20, 100  # of a transaction; a fifth on SQLite
 
 
-def erase_step(database: Database, tenant: int, erasure: int, outside: Outside, clock: Callable[[], int]) -> bool:
-    """One look and what it found; False when the erasure is finished."""
+def _always() -> bool:
+    return True
+
+
+def erase_step(database: Database, tenant: int, erasure: int, outside: Outside, clock: Callable[[], int], go_on: Callable[[], bool] = _always) -> bool:
+    """One look and what it found; False when the erasure is finished. `go_on` is asked between two transactions; another call goes on where it ends one."""
     with database.reading(tenant) as tx:
         step = look(tx, tenant, erasure, outside.sealer)
     if step is None:
@@ -19,6 +23,8 @@ def erase_step(database: Database, tenant: int, erasure: int, outside: Outside, 
         return False
     parts = _parts(step, 1 if database.turn is None else 5)
     for number, part in enumerate(parts, 1):
+        if number > 1 and not go_on():
+            return True
         with database.transaction(tenant) as tx:
             if not write(tx, tenant, erasure, part, outside, last=number == len(parts)):
                 return False

@@ -76,7 +76,7 @@ class Timekeeper:
     def step(self, stop: threading.Event, alarm: "_Alarm") -> None:
         """Do all that is due, then sleep until the next transition or the next look."""
         self.keep(stop)
-        if self.rounds():
+        if self.rounds(stop):
             return  # more of a sweep is to be done, but time comes first
         with self.database.reading(Duty.TIME) as tx:
             earliest, call = earliest_transition(tx), next_call_at(tx)
@@ -130,7 +130,7 @@ class Timekeeper:
             done += 1
         return done
 
-    def rounds(self) -> bool:
+    def rounds(self, stop: threading.Event | None = None) -> bool:
         """Every second: wake workers for what lies in inbox and outbox (a wake may have been lost), bring a chunk of old terms up to date, plan a chunk.
 
         True if terms or a plan are left to work on.
@@ -155,7 +155,7 @@ class Timekeeper:
         if (due is not None and due <= now) or depth.get("pending") or depth.get("calling") or unproved or unread or mails:
             self.outside.queue.wake_outbox()
         self._forget(now, revisions)
-        if erasure is not None and self._erase(*erasure):
+        if erasure is not None and self._erase(*erasure, stop or threading.Event()):
             self._rounds_at = 0
             return True
         for tenant, revision in revisions.items():
@@ -187,10 +187,15 @@ class Timekeeper:
         self._rounds_at = 0
         return True
 
-    def _erase(self, tenant: int, erasure: int) -> bool:
-        """A step of an erasure that somebody asked for; whether it went well."""
+    def _erase(self, tenant: int, erasure: int, stop: threading.Event) -> bool:
+        """A step of an erasure that somebody asked for; whether it went well. Clocks do not wait for what one look finds."""
+
+        def go_on() -> bool:
+            self.keep(stop)
+            return not stop.is_set()
+
         try:
-            erase_step(self.database, tenant, erasure, self.outside, self.clock)
+            erase_step(self.database, tenant, erasure, self.outside, self.clock, go_on)
         except FAULTS as error:
             log.error("an erasure does not go on", erasure=erasure, error=type(error).__name__, where=where(error))
             return False

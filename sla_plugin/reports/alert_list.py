@@ -21,7 +21,6 @@ LISTING = Listing(
     },
     {"-raised": True, "raised": False},
 )
-INDEXES = {"open": "ix_alert_open", "mine": "ix_alert_taken_by", "acknowledged": "ix_alert_taken", "resolved": "ix_alert_resolved"}
 _COLUMNS = tuple(ALERTS.c)
 
 

@@ -32,7 +32,7 @@ from sla_plugin.store.mentions import WHO, change_row, key_of, named_in, next_ro
 from sla_plugin.store.people import change_person, get_person
 from sla_plugin.store.policies import calendar_versions, policy_versions
 from sla_plugin.store.sealing import Sealer
-from sla_plugin.store.tenants import next_book_revision
+from sla_plugin.store.tenants import lock_books, next_book_revision
 from sla_plugin.store.tickets import Promise, lock_promises, tickets_of, write_choice
 
 _FIRST, _LAST = ("event", "ticket"), ("policy_version", "policy", "audit_entry")  # a policy changes its words after the tickets that it chose
@@ -125,6 +125,8 @@ def write(tx: Transaction, tenant: int, erasure: int, step: Step, outside: Outsi
     row = lock_erasure(tx, tenant, erasure)
     if row is None or row.sealed_about is None:
         return False
+    if step.table == "policy_version":
+        lock_books(tx, tenant)  # before their rows: who applies a policy takes them in this order
     somebody = Somebody.from_text(outside.sealer.open(row.sealed_about))
     pseudonym = Pseudonym(row.pseudonym, somebody, mention_of(tx, tenant, somebody))
     counts = Counter[str](row.counts)
@@ -158,8 +160,7 @@ def _books(tx: Transaction, tenant: int, pseudonym: Pseudonym) -> list[list[Book
     books = [read_books(tx, tenant)]
     policies = [(name, version, pseudonym.value(version.definition)) for name, version in policy_versions(tx, tenant)]
     if any(definition != version.definition for _, version, definition in policies):
-        columns = ("id", "policy_id", "version", "effective_at", "revision")
-        renamed = [(n, SimpleNamespace(definition=d, **{c: getattr(v, c) for c in columns})) for n, v, d in policies]
+        renamed = [(n, SimpleNamespace(**{c.name: getattr(v, c.name) for c in v.__table__.columns} | {"definition": d})) for n, v, d in policies]
         books.append(build_books(renamed, calendar_versions(tx, tenant)))
     return books
 

@@ -45,6 +45,9 @@ def unproved(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         header, claims = (json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in parts[:2])
         if not isinstance(header, dict) or not isinstance(claims, dict):
             raise ValueError("no objects")
+        said = json.dumps([header, claims], ensure_ascii=False)
+        if "\\u0000" in said or not said.encode():  # what no database takes as text, NUL or half a character, is looked up in none
+            raise ValueError("no text")
     except (ValueError, binascii.Error, RecursionError):
         raise SignInRefused(marked("What came is no token that we can read."), reason="unreadable") from None
     return header, claims

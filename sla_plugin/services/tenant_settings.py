@@ -21,7 +21,7 @@ from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.sealing import Sealer
 from sla_plugin.store.tenant_settings import store_settings, stored_settings
-from sla_plugin.store.tenants import Tenant, change_tenant, get_tenant
+from sla_plugin.store.tenants import Tenant, change_tenant, get_tenant, lock_books
 
 WEEKDAYS = {"mon": marked("Monday"), "sat": marked("Saturday"), "sun": marked("Sunday")}
 SECTIONS = {
@@ -164,6 +164,7 @@ def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now:
     An empty secret stays as it is, `-` clears it. `typed` has passed `check_settings`; raises Unfit where it has not, Disagree where the settings as they
     would be then cannot be together, IntegrityError for what another tenant has.
     """
+    lock_books(tx, tenant)  # who changes settings at the same time, on a page or by the API, is done now, or waits for us
     row = get_tenant(tx, tenant)
     stored = stored_settings(tx, tenant)
     texts = _texts(row, stored)

@@ -1,7 +1,7 @@
 """Rows that name somebody, in whatever table: what is held about a person is found by walking the schema, so that a new column is in it by itself."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,16 +106,6 @@ def next_rows(tx: Transaction, tenant: int, table: Table, mention: Mention, afte
         mine.append(tuple_(*key) <= tuple_(*last))
     rows = list(tx.execute(select(table).where(*mine, condition).order_by(*key)))
     return rows, list(last) if last is not None else None
-
-
-def every_row(tx: Transaction, tenant: int, table: Table, mention: Mention) -> Iterator[Any]:
-    """Rows of a table that may name somebody, in order, however many."""
-    after: Sequence[Any] | None = None
-    while True:
-        rows, after = next_rows(tx, tenant, table, mention, after)
-        yield from rows
-        if after is None:
-            return
 
 
 def rows_again(tx: Transaction, tenant: int, table: Table, keys: Sequence[Sequence[Any]]) -> list[Any]:

@@ -12,10 +12,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from sla_plugin.errors import ConfigurationError
+from sla_plugin.key_ring import KeyRing, new_key
 from sla_plugin.services.outside import Outside
 from sla_plugin.services.rotate_keys import count_sealed, seal_anew
 from sla_plugin.services.tenant_settings import SECTIONS
-from sla_plugin.settings import KeyRing, Settings, new_key
+from sla_plugin.settings import Settings
 from sla_plugin.store.sealing import Sealer, fingerprint, sealed_columns
 from tests.plant import KEY, Plant
 from tests.web.conftest import app_of, browser_of, page_settings
@@ -26,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # a process that opens what it is handed, line by line, with the ring that it read at its beginning
 OPENER = """
 import sys
-from sla_plugin.settings import KeyRing, Settings
+from sla_plugin.key_ring import KeyRing
+from sla_plugin.settings import Settings
 from sla_plugin.store.sealing import Sealer
 sealer = Sealer(KeyRing(Settings.from_env({"SLA_DATA_DIR": sys.argv[1]})).keys)
 print(sealer.seal("mine"), flush=True)
@@ -109,6 +111,19 @@ def test_a_process_that_runs_follows(tmp_path: Path) -> None:
         assert first == ours.fingerprints[0]
         assert ours.key_of(sealed) == ours.fingerprints[0], "and seals with it from then on"
         other.stdin.close()
+
+
+def test_a_key_file_that_is_gone_leaves_the_keys_that_are_known(tmp_path: Path) -> None:
+    ring = KeyRing(Settings.from_env({"SLA_DATA_DIR": str(tmp_path)}))
+    known, sealed = ring.keys(), Sealer(ring.keys).seal("mine")
+    assert ring.path is not None
+    kept = ring.path.read_bytes()
+    ring.path.unlink()
+    assert ring.keys() == known
+    assert not ring.path.exists(), "a new key would open nothing of what is stored"
+    assert Sealer(ring.keys).open(sealed) == "mine"
+    ring.path.write_bytes(f"{new_key()}\n".encode() + kept)
+    assert ring.keys()[1:] == known
 
 
 def test_sessions_and_open_forms_go_on(small_world: World, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ LOCK_ORDER: tuple[tuple[str, str], ...] = (
     ("command", "UPDATE command"),
     ("command", "INSERT INTO command"),
     ("connection_state", "UPDATE connection_state"),
-    ("audit chain", "pg_advisory_xact_lock"),
+    ("audit chain", "FROM audit_head"),
 )
 
 
@@ -33,7 +33,7 @@ def lock_of(statement: str) -> int | None:
     """The rank in LOCK_ORDER of what a statement may wait for; None if it waits for nobody."""
     told = " ".join(statement.split())
     for rank, (_, part) in enumerate(LOCK_ORDER):
-        if part in told and "SKIP LOCKED" not in told and (told.startswith(("INSERT", "UPDATE")) or "FOR UPDATE" in told or "advisory" in part):
+        if part in told and "SKIP LOCKED" not in told and (told.startswith(("INSERT", "UPDATE")) or "FOR UPDATE" in told):
             return rank
     return None
 

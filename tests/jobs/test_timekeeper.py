@@ -6,9 +6,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import update
 
+from sla_plugin.jobs.erasing import PROMISES
 from sla_plugin.jobs.timekeeper import LATER, Timekeeper
+from sla_plugin.services.erase_person import begin_erasure
 from sla_plugin.services.make_plan import begin, store_plan
 from sla_plugin.services.save_draft import Author, save_draft
+from sla_plugin.services.somebody import find_somebody
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.policies import policy_ids
@@ -71,3 +74,28 @@ def test_a_plan_that_cannot_be_worked_out_says_so_and_is_not_tried_for_ever(plan
         pass
     (plan,) = plant.rows("plan")
     assert (plan["state"], plan["trouble"]) == ("failed", "KeyError")
+
+
+def test_clocks_do_not_wait_for_an_erasure(plant: Plant) -> None:
+    """One look of it finds more tickets than go into one transaction; in the first one somebody's clock becomes due."""
+    carl, due = "carl@example.com", plant.now + 61 * MINUTE
+    asked = {"type": "ticket.created", "occurred_at": iso(plant.now), "actor": {"id": carl, "role": "customer"}, "values": {"requester": carl}}
+    plant.tell(*({**asked, "id": f"c{number}", "ticket": f"C{number}"} for number in range(PROMISES + 4)))
+    with plant.database.transaction(plant.tenant) as tx:
+        begin_erasure(tx, plant.tenant, find_somebody(tx, plant.tenant, address=carl), plant.now, "Kim", None, plant.outside.sealer)
+
+    def named() -> int:
+        return sum(carl in (ticket["requester"] or "") for ticket in plant.rows("ticket"))
+
+    before = named()
+    seen: list[int] = []
+
+    def clock() -> int:
+        seen.append(named())
+        return due if seen[-1] < before else plant.now
+
+    keeper = Timekeeper(plant.database, plant.outside, clock, raw_days=30)
+    while named() == before:
+        keeper.rounds()
+    assert any(0 < left < before for left in seen), "time is looked at between two transactions"
+    assert {a["external_id"] for a in plant.rows("alert") if a["level"] == "breach"} >= {"T1", "T2"}

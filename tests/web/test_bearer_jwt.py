@@ -253,3 +253,10 @@ def test_settings_that_cannot_work_are_not_saved(small_world: World, provider: P
 @pytest.mark.parametrize("secret", ["sla_0123abcd_x.y.z", "", "ey.x", "eyJ.eyJ.eyJ.eyJ.x"])
 def test_what_is_no_jwt_is_left_to_others(small_world: World, secret: str) -> None:
     assert actor_of_jwt(small_world.runtime, secret, NOW) is None
+
+
+@pytest.mark.parametrize("said", ["\x00", "https://issuer.example.com/\ud800"], ids=["NUL", "half a character"])
+@pytest.mark.parametrize("claim", ["iss", "aud"])
+def test_what_no_database_takes_as_text_is_refused_like_anything_unreadable(world: World, provider: Provider, claim: str, said: str) -> None:
+    turn_on(world, provider)
+    assert refused(world, unsigned(claims(provider, **{claim: said}))).reason == "unreadable"

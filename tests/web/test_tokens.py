@@ -8,7 +8,7 @@ from sla_plugin.errors import InvalidDefinition
 from sla_plugin.permissions import Actor, allowed
 from sla_plugin.services.people import LINK, change_role, disable
 from sla_plugin.services.tokens import DAY, make_token, revoke_token
-from sla_plugin.store.people import change_person, find_person
+from sla_plugin.store.people import change_person, find_person, set_password
 from sla_plugin.web.bearers import Refusal, actor_of_bearer
 from tests.web.conftest import browser_of
 from tests.web.routes import PEOPLE
@@ -74,6 +74,15 @@ def test_scopes_never_reach_beyond_the_role_as_it_is_now(small_world: World) -> 
     actor = bearer(small_world, secret, NOW)
     assert actor is not None
     assert actor.permissions == {"tickets.read"} <= allowed("agent")
+
+
+def test_a_token_outlives_a_password(small_world: World) -> None:
+    _, secret = made(small_world, ["tickets.read"])
+    with small_world.runtime.database.transaction(small_world.tenant) as tx:
+        person = find_person(tx, small_world.tenant, "kim@example.com")
+        assert person is not None
+        set_password(tx, small_world.tenant, person.id, "a hash of another one", one_time=True)
+    assert bearer(small_world, secret) is not None, "programs do not stop because somebody forgot a password"
 
 
 def test_a_token_is_shown_once_and_revoked_on_the_page(small_world: World) -> None:

@@ -13,10 +13,10 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from sla_plugin.engine.durations import clock_text
+from sla_plugin.key_ring import KeyRing
 from sla_plugin.language import gettext, marked, one_or_many, preferred, speak
 from sla_plugin.permissions import Actor
 from sla_plugin.services.sign_in import source_of
-from sla_plugin.settings import KeyRing
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand_declared, needed
 from sla_plugin.web.admin import (
