@@ -125,7 +125,7 @@ def test_every_table_and_every_kind_of_value(sqlite_url: str, there: Callable[[s
         for table in schema.METADATA.sorted_tables:
             row = {column.name: value(column) for column in table.columns}
             row |= {"tenant_id": 1} if "tenant_id" in row else {}
-            row |= {"connection_id": 7} if table.name == "connection_state" else {}
+            row |= {"connection_state": {"connection_id": 7}, "calendar_feed": {"calendar_id": 7}}.get(table.name, {})
             tx.execute(insert(table).values(row))
     with database.snapshot(Duty.BACKUP) as tx:
         write_backup(tx, tmp_path / "one", 1)
