@@ -28,7 +28,7 @@ def keep_cookie(answer: Response, name: str, value: str, seconds: int = _YEAR, *
 
 def drop_cookie(answer: Response, name: str) -> None:
     """Let the browser forget it."""
-    answer.delete_cookie(named(name), path="/", secure=_https(), samesite="Lax")
+    answer.delete_cookie(named(name), path="/", secure=_https(), httponly=True, samesite="Lax")
 
 
 def _https() -> bool:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sla_plugin.engine.calendar_definitions import WEEKDAYS
@@ -309,6 +309,7 @@ definitions = st.fixed_dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(definitions)
 def test_round_trip(definition: dict[str, Any]) -> None:
     first = Calendar.from_definition(definition, "x")

@@ -180,7 +180,7 @@ def test_going_live_needs_somewhere_to_write_to(plant: Plant) -> None:
     with plant.database.transaction(plant.tenant) as tx:
         _, before = set_mode(tx, plant.tenant, "crm", "observe", plant.now, "test", plant.outside)
     assert (before, stored(plant, "crm").mode) == ("live", "observe")
-    assert plant.rows("audit_entry")[-1]["changes"] == {"connection": "crm", "from": "live", "to": "observe"}
+    assert plant.rows("audit_entry")[-1]["changes"] == {"connection": "crm", "before": {"mode": "live"}, "after": {"mode": "observe"}}
 
 
 def test_rotating_a_secret(plant: Plant) -> None:

@@ -203,7 +203,7 @@ def test_no_query_reads_a_large_table_in_full(postgres_url: str, tmp_path: Path)
         with as_owner(engine) as connection:
             for table in ("delivery", "alert", "command", "call", "promise", "event"):
                 columns = [row[0] for row in connection.execute(text("SELECT column_name FROM information_schema.columns WHERE table_name = :t"), {"t": table})]
-                fresh = {"id": "g + 1", "delivery_key": "'k' || g", "event_key": "'k' || g", "key": "'k' || g", "cycle": "g + 1000", "state": "CASE WHEN g % 400 = 0 THEN state ELSE " + ("'applied'" if table == "delivery" else "'sent'") + " END", "received_at": "received_at - g * 1000000::bigint", "raised_at": "raised_at - g * 1000000::bigint", "next_transition_at": "NULL"}  # fmt: skip  # noqa: E501
+                fresh = {"id": "g + 1", "delivery_key": "'k' || g", "event_key": "'k' || g", "key": "'k' || g", "cycle": "g + 1000", "state": "CASE WHEN g % 400 = 0 THEN state ELSE " + ("'applied'" if table == "delivery" else "'sent'") + " END", "received_at": "received_at - g * 1000000::bigint", "raised_at": "raised_at - g * 1000000::bigint", "tried_at": "tried_at - g * 1000000::bigint", "next_transition_at": "NULL"}  # fmt: skip  # noqa: E501
                 assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar(), table
                 values = ", ".join(fresh.get(column, column) for column in columns)
                 connection.execute(

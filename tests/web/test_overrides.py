@@ -16,7 +16,7 @@ def test_an_agent_extends_takes_back_and_chooses(world: World) -> None:
     assert "Make an exception" in browser.get(path)
     text = browser.post(f"{path}/extend", metric="resolution", by="2h", reason="Nordwind <asked>")
     assert "Extended." in text
-    assert "resolution extended by 2\u00a0h" in text
+    assert "Resolution extended by 2\u00a0h" in text
     assert "“Nordwind &lt;asked&gt;”" in text
     assert "2\u00a0h were granted by hand" in text
     taken = re.search(r'name="extension" value="([^"]+)"', text)
@@ -83,7 +83,7 @@ def test_strict_mode_refuses_an_attempt_by_url_and_shows_it(world: World) -> Non
     assert "Strict mode: no exceptions. Nobody" in browser.get(path)
     text = browser.post(f"{path}/extend", metric="resolution", by="2h", reason="because")
     assert "Nothing has changed; the attempt is on record." in text
-    assert "refused by strict mode: resolution extended by 2h" in text
+    assert "refused by strict mode: Resolution extended by 2h" in text
 
 
 def test_another_ticket_is_not_found(world: World) -> None:
