@@ -47,7 +47,7 @@ def main(rows: int, url: str) -> None:
     """Fill, measure, print."""
     with tempfile.TemporaryDirectory() as folder:
         runtime, tenant = fill(rows, url, Path(folder))
-        database = runtime.database  # type: ignore[attr-defined]
+        database = runtime.database
         looks = []
         for _ in range(5):
             with database.reading(tenant) as tx:
@@ -59,7 +59,7 @@ def main(rows: int, url: str) -> None:
         for _ in range(100):
             began = time.perf_counter()
             with database.transaction(tenant) as tx:
-                keep_retention(tx, tenant, NOW, 30, runtime.outside, share)  # type: ignore[attr-defined]
+                keep_retention(tx, tenant, NOW, 30, runtime.outside, share)
             chunks.append(time.perf_counter() - began)
         print(f"{rows} deliveries: count of what would go {counts}: median {statistics.median(looks) * 1e3:.1f} ms")
         print(f"a chunk of {share.rows}: median {statistics.median(chunks) * 1e3:.1f} ms, longest {max(chunks) * 1e3:.1f} ms")

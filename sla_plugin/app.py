@@ -150,6 +150,6 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
     register_api(app, runtime, otherwise=problem_page)
     # webhooks never reach Flask: the door answers them with the same limits and logs, at a fraction of the cost
     door = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock, tally)
-    app.wsgi_app = Headers(door, https=settings.public_url.startswith("https://"))  # type: ignore[method-assign]
+    app.wsgi_app = Headers(door, https=settings.public_url.startswith("https://"))  # type: ignore[method-assign]  # as Flask documents a wrapper
     app.extensions["sla_plugin"] = runtime
     return app

@@ -24,9 +24,10 @@ def person_group() -> None:
 
 
 def _find(installation: Installation, tx: Transaction, who: str, connection: str) -> Somebody:
-    told = {"connection": connection, "name": who} if connection else {"address": who}
     try:
-        return find_somebody(tx, installation.tenant, **told)  # type: ignore[arg-type]
+        if connection:
+            return find_somebody(tx, installation.tenant, connection=connection, name=who)
+        return find_somebody(tx, installation.tenant, address=who)
     except InvalidDefinition as problem:
         raise ConfigurationError(problem.problem) from None
 

@@ -1,18 +1,18 @@
 """The list of commands, what was and will be written to helpdesks: the newest first."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from sla_plugin.reports.lists import PAGE, Branch, Count, Filter, Key, Listing, Page, count_rows, read_page
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.outbox import COMMAND_STATES, CallRow, CommandRow
 
-COMMANDS = CommandRow.__table__
+COMMANDS = cast(Table, CommandRow.__table__)
 LISTING = Listing(
     "commands",
-    COMMANDS,  # type: ignore[arg-type]
+    COMMANDS,
     {
         "state": Filter("state", "ix_command_state", COMMAND_STATES),
         "connection": Filter("connection_id", "ix_command_connection"),
@@ -51,7 +51,7 @@ def list_commands(
 def count_commands(tx: Transaction, tenant: int, connection: int | None = None, states: Collection[str] = COMMAND_STATES) -> dict[str, Count]:
     """How many commands are in each state."""
     of = {} if connection is None else {"connection": str(connection)}
-    return count_rows(tx, COMMANDS, {state: _branches(tenant, {**of, "state": state}) for state in states})  # type: ignore[arg-type]
+    return count_rows(tx, COMMANDS, {state: _branches(tenant, {**of, "state": state}) for state in states})
 
 
 def _branches(tenant: int, filters: Mapping[str, str]) -> list[Branch]:

@@ -1,6 +1,7 @@
 """The list of tickets: by their tightest clock, narrowed by what an index serves, found by words."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, case, func, select
@@ -104,8 +105,12 @@ def _narrowed(tenant: int, filters: Mapping[str, str], text: str) -> tuple[list[
         if number == 0 or words:  # what words found is few: everything else is looked at anyway
             begins.append(TICKETS.c[one.column] == value)
         else:
-            rest.append(lambda columns, name=one.column, value=value: cast(ColumnElement[bool], columns[name] == value))  # type: ignore[misc]
+            rest.append(partial(_is, one.column, value))
     return begins, rest
+
+
+def _is(name: str, value: Any, columns: Any) -> ColumnElement[bool]:
+    return cast(ColumnElement[bool], columns[name] == value)
 
 
 def clocks_of_tickets(tx: Transaction, tenant: int, tickets: Collection[int]) -> dict[int, list[Clock]]:

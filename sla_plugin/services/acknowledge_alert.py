@@ -59,12 +59,12 @@ def give_back_alert(tx: Transaction, tenant: int, alert: int, now: int, actor: s
     lock_promises(tx, tenant, [one[0].promise_id])
     taken_at, by = one[0].acknowledged_at, one[0].acknowledged_by
     of_clock = (ALERTS.c.promise_id == one[0].promise_id, ALERTS.c.metric == one[0].metric, ALERTS.c.cycle == one[0].cycle)
-    done = tx.execute(
+    done = tx.change(
         update(ALERTS)
         .where(ALERTS.c.tenant_id == tenant, *of_clock, ALERTS.c.acknowledged_at == taken_at)
         .values(acknowledged_at=None, acknowledged_by=None, note=None)
     )
-    if not done.rowcount:  # type: ignore[attr-defined]
+    if not done:
         return False
     what = "acknowledgement undone" if now - taken_at < UNDO else "alert given back"
     append_audit(tx, tenant, now, actor, what, {**_told(one[0], "", taken=False), "was": by})

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import available_timezones
 
 from sla_plugin.actions.registry import DEFAULT_ON_BREACH
 from sla_plugin.engine.policies import ALWAYS_OPEN
 from sla_plugin.errors import ConfigurationError, InvalidDefinition
 from sla_plugin.services.passwords import hash_password, one_time_password
 from sla_plugin.services.people import check_email
+from sla_plugin.services.time_zones import known_zones
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.credentials import end_sessions
 from sla_plugin.store.db import Transaction
@@ -56,7 +56,7 @@ def found_tenant(tx: Transaction, name: str, email: str, now: int, actor: str, t
     name, email = name.strip(), email.strip().lower()
     if not 0 < len(name) <= 200:
         raise InvalidDefinition("name", "give the tenant a name of at most 200 characters")
-    if time_zone not in available_timezones():
+    if time_zone not in known_zones():
         raise InvalidDefinition("time_zone", f"{time_zone!r} is no time zone; write one such as Europe/Berlin")
     check_email(email)
     if name in [known for _, known in list_tenants(tx)]:

@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import available_timezones
 
 from sla_plugin.language import LANGUAGES, marked
 from sla_plugin.services.check_provider import prove_jwt, prove_sign_in
@@ -17,6 +16,7 @@ from sla_plugin.services.retention_settings import RETENTION_ROWS
 from sla_plugin.services.session_settings import SESSION_ROWS
 from sla_plugin.services.setting_kinds import Disagree, TenantSetting, Unfit, one_of, yes_or_no
 from sla_plugin.services.sign_in_settings import JWT_ROWS, SIGN_IN_ROWS, jwt_agrees, keep_jwt, keep_sign_in, sign_in_agrees
+from sla_plugin.services.time_zones import known_zones
 from sla_plugin.store.audit import append_audit
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.sealing import Sealer
@@ -44,7 +44,7 @@ def _name(typed: str) -> str:
 
 
 def _zone(typed: str) -> str:
-    if typed not in available_timezones():
+    if typed not in known_zones():
         raise Unfit(marked("This is no time zone we know; write one such as Europe/Berlin."))
     return typed
 

@@ -78,7 +78,7 @@ def due_feed(tx: Transaction, now: int) -> CalendarFeed | None:
 def take_feed(tx: Transaction, tenant: int, feed: int, seen: int, until: int) -> bool:
     """Claim a due feed by moving `due_at` from what was `seen`; False if another process was first."""
     mine = (CalendarFeed.tenant_id == tenant, CalendarFeed.id == feed, CalendarFeed.due_at == seen)
-    return bool(tx.execute(update(CalendarFeed).where(*mine).values(due_at=until)).rowcount)  # type: ignore[attr-defined]
+    return tx.change(update(CalendarFeed).where(*mine).values(due_at=until)) > 0
 
 
 def troubled_feeds(tx: Transaction, tenant: int) -> Sequence[Any]:

@@ -88,12 +88,13 @@ def get_state(tx: Transaction, tenant: int, connection: int) -> ConnectionState:
 
 def change_connection(tx: Transaction, tenant: int, connection: int, version: int, values: Mapping[str, Any]) -> bool:
     """Change a connection; False if somebody else changed it since `version`."""
-    done = tx.execute(
-        update(Connection)
-        .where(Connection.tenant_id == tenant, Connection.id == connection, Connection.version == version)
-        .values(version=version + 1, **values)
+    return bool(
+        tx.change(
+            update(Connection)
+            .where(Connection.tenant_id == tenant, Connection.id == connection, Connection.version == version)
+            .values(version=version + 1, **values)
+        )
     )
-    return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
 def note_state(tx: Transaction, tenant: int, connection: int, **values: Any) -> None:
@@ -127,5 +128,4 @@ def overdue_check(tx: Transaction, before: int) -> Connection | None:
 def take_check(tx: Transaction, tenant: int, connection: int, seen: int | None, now: int) -> bool:
     """Claim a check by moving `checked_at` from what was `seen`; False if another process was first."""
     unmoved = Connection.checked_at.is_(None) if seen is None else Connection.checked_at == seen
-    done = tx.execute(update(Connection).where(Connection.tenant_id == tenant, Connection.id == connection, unmoved).values(checked_at=now))
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    return tx.change(update(Connection).where(Connection.tenant_id == tenant, Connection.id == connection, unmoved).values(checked_at=now)) > 0

@@ -104,7 +104,7 @@ def end_sessions(tx: Transaction, tenant: int, person: int, now: int, *, only: i
         query = query.where(Session.id == only)
     if but is not None:
         query = query.where(Session.id != but)
-    return int(tx.execute(query.values(ended_at=now)).rowcount)  # type: ignore[attr-defined]
+    return tx.change(query.values(ended_at=now))
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def find_link(tx: Transaction, digest: str, now: int) -> tuple[OneTimeLink, Pers
 def use_link(tx: Transaction, tenant: int, link: int, now: int) -> bool:
     """Use a link up; False if somebody was quicker."""
     mine = (OneTimeLink.tenant_id == tenant, OneTimeLink.id == link, OneTimeLink.used_at.is_(None))
-    return bool(tx.execute(update(OneTimeLink).where(*mine).values(used_at=now)).rowcount)  # type: ignore[attr-defined]
+    return tx.change(update(OneTimeLink).where(*mine).values(used_at=now)) > 0
 
 
 # --- failed sign-ins -------------------------------------------------------------------------------------------------
@@ -176,8 +176,7 @@ def forget_failures(tx: Transaction, before: int, limit: int) -> int:
     """Forget failures from before an instant, at most `limit`; returns how many."""
     key = (SignInFailure.account, SignInFailure.source)
     old = select(*key).where(SignInFailure.failed_at < before).limit(limit)
-    done = tx.execute(delete(SignInFailure).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    return tx.change(delete(SignInFailure).where(tuple_(*key).in_(old)).execution_options(synchronize_session=False))
 
 
 def forgive(tx: Transaction, account: str, source: str, before: int) -> None:

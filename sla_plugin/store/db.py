@@ -7,10 +7,10 @@ to disk, no time zone can get in between.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, BigInteger, Engine, MetaData, create_engine, event, text
+from sqlalchemy import JSON, BigInteger, CursorResult, Engine, Executable, MetaData, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
@@ -72,6 +72,10 @@ class Transaction(Session):
         if self.connection().info.get("guarded"):
             sql = "SELECT set_config('role', %s, true), set_config('app.tenant', %s, true)"
             self.connection().exec_driver_sql(sql, (APP_ROLE, str(tenant)))
+
+    def change(self, statement: Executable) -> int:
+        """Run an UPDATE, INSERT or DELETE; how many rows it changed."""
+        return cast(CursorResult[Any], self.execute(statement)).rowcount
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run `effect` after the commit (wakes, never truth)."""

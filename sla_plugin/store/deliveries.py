@@ -147,12 +147,13 @@ def postpone_delivery(tx: Transaction, tenant: int, delivery: int, retry_at: int
 
 def requeue(tx: Transaction, tenant: int, delivery: int) -> bool:
     """Put a delivery back into the inbox; False if it does not exist or its body is gone."""
-    done = tx.execute(
-        update(Delivery)
-        .where(Delivery.tenant_id == tenant, Delivery.id == delivery, Delivery.body.is_not(None))
-        .values(state="stored", reason=None, retry_at=None, tries=0)
+    return bool(
+        tx.change(
+            update(Delivery)
+            .where(Delivery.tenant_id == tenant, Delivery.id == delivery, Delivery.body.is_not(None))
+            .values(state="stored", reason=None, retry_at=None, tries=0)
+        )
     )
-    return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
 def watermarks(tx: Transaction, before: int) -> dict[int, int]:
@@ -248,5 +249,4 @@ def deliveries_in(tx: Transaction, tenant: int, states: Collection[str], connect
 def drop_bodies(tx: Transaction, tenant: int, deliveries: Collection[int]) -> int:
     """Drop the raw bodies of those of some deliveries that nothing will read again; what they became stays. Returns how many had one."""
     mine = (DELIVERIES.c.tenant_id == tenant, among(tx, DELIVERIES.c.id, deliveries), text(SPENT_BODY))
-    done = tx.execute(update(DELIVERIES).where(*mine).values(body=None))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    return tx.change(update(DELIVERIES).where(*mine).values(body=None))

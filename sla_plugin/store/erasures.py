@@ -97,8 +97,7 @@ def erased_names(tx: Transaction, tenant: int) -> tuple[dict[str, str], str | No
 
 def forget_names(tx: Transaction, tenant: int, digests: Sequence[str]) -> int:
     """Forget names: should they come again, they are kept as they come. Returns how many were known."""
-    done = tx.execute(delete(ErasedName).where(ErasedName.tenant_id == tenant, ErasedName.digest.in_(list(digests))))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    return tx.change(delete(ErasedName).where(ErasedName.tenant_id == tenant, ErasedName.digest.in_(list(digests))))
 
 
 def keep_salt(tx: Transaction, tenant: int, sealed: str) -> str:

@@ -102,7 +102,7 @@ def spend_state(tx: Transaction, tenant: int, digest: str, now: int, expires_at:
     tx.execute(delete(SpentState).where(SpentState.tenant_id == tenant, SpentState.expires_at <= now))
     dialect = postgresql if tx.is_postgres else sqlite
     statement = dialect.insert(SpentState).values(tenant_id=tenant, digest=digest, expires_at=expires_at).on_conflict_do_nothing()
-    return bool(tx.execute(statement).rowcount)  # type: ignore[attr-defined]
+    return tx.change(statement) > 0
 
 
 # --- how the service is ----------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def overdue_provider(tx: Transaction, well_before: int, ill_before: int) -> int 
 def take_provider(tx: Transaction, tenant: int, seen: int, now: int) -> bool:
     """Claim the check of a service that was last asked at `seen`; False if somebody was quicker."""
     mine = (ProviderCheck.tenant_id == tenant, ProviderCheck.checked_at == seen)
-    return bool(tx.execute(update(ProviderCheck).where(*mine).values(checked_at=now)).rowcount)  # type: ignore[attr-defined]
+    return tx.change(update(ProviderCheck).where(*mine).values(checked_at=now)) > 0
 
 
 # --- whose JWTs are whose --------------------------------------------------------------------------------------------

@@ -99,8 +99,7 @@ def held_mail(tx: Transaction, tenant: int, mail: int, lease: int) -> Mail | Non
 def cancel_mails(tx: Transaction, tenant: int, person: int, kinds: Sequence[str], now: int) -> int:
     """Cancel a person's mails of some kinds that wait or failed; how many. What was sealed in them is erased."""
     mine = (Mail.tenant_id == tenant, Mail.person_id == person, Mail.kind.in_(list(kinds)), Mail.state.in_(("pending", "failed")))
-    done = tx.execute(update(Mail).where(*mine).values(state="cancelled", settled_at=now, sealed=None))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    return tx.change(update(Mail).where(*mine).values(state="cancelled", settled_at=now, sealed=None))
 
 
 def last_mail(tx: Transaction, tenant: int, person: int, kinds: Sequence[str]) -> Mail | None:
@@ -167,8 +166,7 @@ def overdue_mail_check(tx: Transaction, before: int, before_if_bad: int) -> Mail
 
 def take_mail_check(tx: Transaction, tenant: int, seen: int, now: int) -> bool:
     """Claim a proof by moving `checked_at` from what was `seen`; False if another process was first."""
-    done = tx.execute(update(MailCheck).where(MailCheck.tenant_id == tenant, MailCheck.checked_at == seen).values(checked_at=now))
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    return tx.change(update(MailCheck).where(MailCheck.tenant_id == tenant, MailCheck.checked_at == seen).values(checked_at=now)) > 0
 
 
 def somebody_mails(tx: Transaction) -> bool:

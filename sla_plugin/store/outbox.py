@@ -108,12 +108,11 @@ def tickets_with_pending(tx: Transaction, limit: int) -> Sequence[Any]:
 
 def take_commands(tx: Transaction, tenant: int, connection: int, external: str, call: int) -> int:
     """Bind the pending commands of a ticket to a call; returns how many."""
-    done = tx.execute(
+    return tx.change(
         update(CommandRow)
         .where(CommandRow.tenant_id == tenant, CommandRow.connection_id == connection, CommandRow.external_id == external, CommandRow.state == "pending")
         .values(state="calling", call_id=call)
     )
-    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 def add_call(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
 from sla_plugin.app import create_app
@@ -16,6 +17,25 @@ from sla_plugin.services.tokens import make_token
 from sla_plugin.settings import Settings
 from sla_plugin.store.people import list_people
 from tests.web.world import NOW, PASSWORD, World, empty_world, full_world
+
+
+class _Compiled(BytecodeCache):
+    """Templates compiled once a test process, not once an app."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """What was compiled from this very source."""
+        if bucket.key + bucket.checksum in self.known:
+            bucket.bytecode_from_string(self.known[bucket.key + bucket.checksum])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        self.known[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
 
 
 def page_settings(url: str, folder: Path) -> Settings:
@@ -40,10 +60,19 @@ def small_world(sqlite_url: str, tmp_path: Path) -> Iterator[World]:
 
 
 def app_of(world: World) -> Flask:
-    """The app of a world."""
+    """An app of a world, as a process of its own would have it."""
     app = create_app(world.runtime.settings, world.runtime)
     app.testing = True
+    app.jinja_env.bytecode_cache = _COMPILED
     return app
+
+
+def shared_app(world: World) -> Flask:
+    """One app for all browsers of a world: making one costs as much as twenty pages. Another one after its settings have changed."""
+    made_of = (world.runtime, world.runtime.settings)
+    if world.app is None or world.app[0] != made_of:
+        world.app = (made_of, app_of(world))
+    return world.app[1]
 
 
 class Browser:
@@ -112,7 +141,7 @@ def program_of(world: World, role: str = "admin", scopes: Collection[str] | None
 
 def browser_of(world: World, email: str | None = "kim@example.com") -> Browser:
     """A browser, signed in as a person unless `email` is None."""
-    browser = Browser(app_of(world).test_client())
+    browser = Browser(shared_app(world).test_client())
     if email is not None:
         browser.get("/login")
         browser.post("/login", email=email, password=PASSWORD)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flask import Flask
 from sqlalchemy import select
 
 from connectors.generic.connector import GenericConnector
@@ -67,6 +68,7 @@ class World:
     connection: int = 0
     customer: int = 0
     now: int = NOW
+    app: tuple[Any, Flask] | None = None  # what browsers share, and of what it was made
     _keys: list[int] = field(default_factory=lambda: [0])
 
     def deliver(self, when: str, events: Sequence[Mapping[str, Any]] | None, raw: bytes | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 from werkzeug.datastructures import MultiDict
@@ -91,9 +92,8 @@ def _rows_of(definition: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def rows_of(form: MultiDict[str, str]) -> list[tuple[str, str, str, str]]:
     """The rows of exceptions as typed: date, kind, hours, label."""
-    columns = [form.getlist(name) for name in ROW]
-    count = max((len(column) for column in columns), default=0)
-    return [(*(column[n].strip() if n < len(column) else "" for column in columns),) for n in range(count)]  # type: ignore[misc]
+    days, kinds, hours, labels = ([typed.strip() for typed in form.getlist(name)] for name in ROW)
+    return list(zip_longest(days, kinds, hours, labels, fillvalue=""))
 
 
 def definition_of(form: MultiDict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from sla_plugin.engine.calendar_definitions import Span
 from sla_plugin.engine.clock_changes import ClockChange, utc_offset
@@ -11,6 +11,7 @@ from sla_plugin.engine.durations import format_duration
 from sla_plugin.errors import InvalidDefinition
 from sla_plugin.language import gettext, marked
 from sla_plugin.services.list_holidays import OBSERVED, nation
+from sla_plugin.services.time_zones import known_zones
 from sla_plugin.web import formats
 from sla_plugin.web.admin.holiday_form import is_country
 
@@ -75,7 +76,7 @@ def zones(now: int) -> list[tuple[str, str]]:
 
 @cache
 def _places() -> tuple[str, ...]:
-    return ("UTC", *sorted(name for name in available_timezones() if "/" in name and not name.startswith(_NO_PLACES)))
+    return ("UTC", *sorted(name for name in known_zones() if "/" in name and not name.startswith(_NO_PLACES)))
 
 
 def _offset_text(offset: timedelta) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFProtect
@@ -18,6 +18,7 @@ from sla_plugin.permissions import Actor
 from sla_plugin.reports.lights import Light
 from sla_plugin.reports.queries import NO_BREACHES, BreachSigns, open_breaches
 from sla_plugin.services.tenant_settings import read_settings
+from sla_plugin.services.time_zones import known_zones
 from sla_plugin.store.people import Person
 from sla_plugin.web import formats
 from sla_plugin.web.access import demand, needed
@@ -71,12 +72,7 @@ def theme() -> str:
 
 def zone_of(name: str | None, fallback: str = "UTC") -> ZoneInfo:
     """The zone of that name; the fallback for one that does not exist."""
-    return ZoneInfo(name if name in _zones() else fallback)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return ZoneInfo(name if name in known_zones() else fallback)
 
 
 def page_blueprint(name: str, runtime: Runtime, *, open_to_all: bool = False) -> Blueprint:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, render_template, request
@@ -178,7 +178,7 @@ def register_pages(app: Flask, runtime: Runtime) -> None:
         say=stable_words.say,
     )
     app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.install_gettext_callables(gettext, one_or_many, newstyle=True)  # type: ignore[attr-defined]
+    cast(Any, app.jinja_env).install_gettext_callables(gettext, one_or_many, newstyle=True)  # the extension adds it
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, problem_page)
 

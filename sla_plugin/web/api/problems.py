@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from flask import Response, g, json
@@ -127,9 +127,9 @@ def database_trouble(problem: IntegrityError | OperationalError | TimeoutError) 
 def problem_answer(problem: HTTPException) -> Response:
     """Any error as problem+json; nothing of the cause of one that is our own fault."""
     if problem.response is not None:
-        return problem.response  # type: ignore[return-value]  # an answer that somebody aborted with
+        return cast(Response, problem.response)  # an answer that somebody aborted with
     if (problem.code or 500) < 400:
-        return problem.get_response()  # type: ignore[return-value]
+        return cast(Response, problem.get_response())
     known = problem if isinstance(problem, Problem) else _known(problem)
     row = PROBLEMS[known.kind]
     told = {"type": PLACE + known.kind, "title": row.title, "status": row.status, "detail": known.description, "instance": request_id(), **known.more}

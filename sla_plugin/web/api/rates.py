@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from limits import RateLimitItemPerMinute
@@ -56,8 +57,8 @@ class Rates:
     def _limiters(self) -> tuple[SlidingWindowCounterRateLimiter, SlidingWindowCounterRateLimiter]:
         with self._opening:
             if self._opened is None:
-                options = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
-                redis = RedisStorage(self._redis_url, key_prefix="sla-api", **options)  # type: ignore[arg-type]  # handed on to redis as they are
+                options: dict[str, Any] = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
+                redis = RedisStorage(self._redis_url, key_prefix="sla-api", **options)  # options are handed on to redis as they are
                 self._opened = SlidingWindowCounterRateLimiter(redis), SlidingWindowCounterRateLimiter(MemoryStorage())
             return self._opened
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import flask_smorest
 from flask import Request, Response, abort, request
@@ -101,7 +101,7 @@ class Resource(flask_smorest.Blueprint):  # type: ignore[misc]  # the library is
             return add
 
         def declare(view: View) -> View:
-            return add(self.doc(parameters=["IDEMPOTENCY_KEY"])(once(view)))  # type: ignore[no-any-return]
+            return cast(View, add(self.doc(parameters=["IDEMPOTENCY_KEY"])(once(view))))
 
         return declare
 
@@ -127,7 +127,7 @@ class Resource(flask_smorest.Blueprint):  # type: ignore[misc]  # the library is
     # --- what a route takes and gives --------------------------------------------------------------------------------
     def versioned(self, view: View) -> View:
         """A thing with an ETag: GET says it, a write needs it as If-Match, which the view compares (`check_etag`) once nobody else can write."""
-        return self.etag(view)  # type: ignore[no-any-return]
+        return cast(View, self.etag(view))
 
     def query(self, schema: type[Schema]) -> Callable[[View], View]:
         """Parameters of the address, as the first argument."""
@@ -135,17 +135,17 @@ class Resource(flask_smorest.Blueprint):  # type: ignore[misc]  # the library is
         def declare(view: View) -> View:
             declared = self.arguments(schema, location="query")(view)
             declared.parameters = tuple(field.data_key or name for name, field in schema().load_fields.items())
-            return declared  # type: ignore[no-any-return]
+            return cast(View, declared)
 
         return declare
 
     def body(self, schema: type[Schema], *, partial: bool = False) -> Callable[[View], View]:
         """The JSON body, as the next argument; `partial` where only what is to be changed is sent."""
-        return self.arguments(schema(partial=True) if partial else schema())  # type: ignore[no-any-return]
+        return cast(Callable[[View], View], self.arguments(schema(partial=True) if partial else schema()))
 
     def gives(self, schema: type[Schema] | None, status: int = 200) -> Callable[[View], View]:
         """The answer when all is well."""
-        return self.response(status, schema)  # type: ignore[no-any-return]
+        return cast(Callable[[View], View], self.response(status, schema))
 
     def check(self, data: Any, schema: type[Schema]) -> None:
         """Compare If-Match with what is there, in the transaction that has locked it. Raises Problem for another."""
