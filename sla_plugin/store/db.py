@@ -74,8 +74,14 @@ class Transaction(Session):
             self.connection().exec_driver_sql(sql, (APP_ROLE, str(tenant)))
 
     def change(self, statement: Executable) -> int:
-        """Run an UPDATE, INSERT or DELETE; how many rows it changed."""
-        return cast(CursorResult[Any], self.execute(statement)).rowcount
+        """Run an UPDATE, INSERT or DELETE; how many rows it changed.
+
+        Raises RuntimeError where the driver does not say (Postgres and an INSERT of a mapped class, which answers -1: insert into its table instead).
+        """
+        changed = cast(CursorResult[Any], self.execute(statement)).rowcount
+        if changed < 0:
+            raise RuntimeError(f"how many rows were changed is not known: {statement}")
+        return changed
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run `effect` after the commit (wakes, never truth)."""

@@ -1,11 +1,13 @@
 """Who people are at the tenant's sign-in service, and what is kept about that service: how it is, which answers of it were used, whose JWTs are whose."""
 
 from collections.abc import Sequence
+from typing import cast
 
-from sqlalchemy import Index, String, Text, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import Index, String, Table, Text, UniqueConstraint, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sla_plugin.store.bulk import insert_rows, of_tenant
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
 from sla_plugin.store.people import Person
@@ -100,9 +102,8 @@ def remove_identity(tx: Transaction, tenant: int, person: int, identity: int) ->
 def spend_state(tx: Transaction, tenant: int, digest: str, now: int, expires_at: int) -> bool:
     """Use a state up; False if it was used before. What nobody can use any more is forgotten."""
     tx.execute(delete(SpentState).where(SpentState.tenant_id == tenant, SpentState.expires_at <= now))
-    dialect = postgresql if tx.is_postgres else sqlite
-    statement = dialect.insert(SpentState).values(tenant_id=tenant, digest=digest, expires_at=expires_at).on_conflict_do_nothing()
-    return tx.change(statement) > 0
+    spent = {"tenant_id": tenant, "digest": digest, "expires_at": expires_at}
+    return bool(insert_rows(tx, cast(Table, SpentState.__table__), of_tenant(tenant, [spent]), known=("tenant_id", "digest"), returning=("digest",)))
 
 
 # --- how the service is ----------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
@@ -24,7 +23,7 @@ from sla_plugin.store.people import add_person, change_person, find_person, set_
 from sla_plugin.store.tenants import add_tenant
 from sla_plugin.web.admin.provider_sign_in import redirect_uri
 from sla_plugin.web.sessions import Refused, sign_in
-from tests.web.conftest import Browser, app_of, browser_of
+from tests.web.conftest import Browser, browser_of, shared_app
 from tests.web.oidc_provider import Provider, query, rsa_key, serving, signed, small_key, unsigned, with_public_key_as_secret
 from tests.web.world import NOW, PASSWORD, World
 
@@ -52,11 +51,8 @@ def turn_on(world: World, provider: Provider, **more: str) -> None:
 
 
 def client_of(world: World) -> FlaskClient:
-    """A browser that nobody used before; the app of a world is made once."""
-    if "app" not in vars(world):
-        vars(world)["app"] = app_of(world)
-    app: Flask = vars(world)["app"]
-    return app.test_client()
+    """A browser that nobody used before; a new app where the settings have changed."""
+    return shared_app(world).test_client()
 
 
 def set_clock(world: World, provider: Provider, now: int) -> None:
@@ -352,10 +348,10 @@ def test_it_is_cancelled_there(small_world: World, provider: Provider) -> None:
 
 
 # --- answers that come from elsewhere, or twice ----------------------------------------------------------------------
-def test_an_answer_comes_back_once(small_world: World, provider: Provider) -> None:
-    turn_on(small_world, provider)
-    client = client_of(small_world)
-    begun = there(small_world, client)
+def test_an_answer_comes_back_once(world: World, provider: Provider) -> None:
+    turn_on(world, provider)
+    client = client_of(world)
+    begun = there(world, client)
     cookie = client.get_cookie("sla_sign_in")
     assert cookie is not None
     back = provider.visit(begun, "kim")
