@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sla_plugin.store.bulk import among, insert_rows, update_rows
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
+from sla_plugin.store.latest import states_of_latest
 
 STATES = ("stored", "applied", "ignored", "unreadable", "failed")
 _SET_ASIDE = "state IN ('unreadable', 'failed')"  # as text, so that both databases see that the partial index serves
@@ -190,20 +191,7 @@ def set_aside_deliveries(tx: Transaction, most: int) -> Sequence[Any]:
 
 def deliveries_since(tx: Transaction, tenant: int, connections: Collection[int], since: int, most: int) -> dict[int, dict[str, int]]:
     """Deliveries of some connections by state, of those received since an instant; the newest `most` of each are looked at."""
-    found: dict[int, dict[str, int]] = {connection: {} for connection in connections}
-    some = [
-        select(Delivery.connection_id, Delivery.state)
-        .where(Delivery.tenant_id == tenant, Delivery.connection_id == connection, Delivery.received_at >= since)
-        .order_by(Delivery.received_at.desc())
-        .limit(most)
-        .subquery()
-        for connection in connections
-    ]
-    if some:
-        kind = [(one.c.connection_id, one.c.state) for one in some]
-        for row in tx.execute(union_all(*(select(*k, func.count().label("number")).group_by(*k) for k in kind))):
-            found[row.connection_id][row.state] = row.number
-    return found
+    return states_of_latest(tx, tenant, Delivery.received_at, connections, since, most)
 
 
 def last_applied(tx: Transaction, tenant: int, connections: Collection[int], among: int = 20) -> dict[int, Any]:

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Index, String, Table, UniqueConstraint, and_, case, func, insert, or_, select, text, union_all, update
+from sqlalchemy import ColumnElement, Index, String, Table, UniqueConstraint, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.bulk import among, insert_rows, of_tenant
 from sla_plugin.store.db import Base, TenantRow, Transaction
 from sla_plugin.store.ids import new_id
+from sla_plugin.store.latest import states_of_latest
 
 # pending -> calling -> sent | overtaken | failed; dry_run is final
 COMMAND_STATES = ("pending", "calling", "sent", "overtaken", "failed", "dry_run")
@@ -299,20 +300,7 @@ def open_calls(tx: Transaction, most: int) -> Sequence[Any]:
 
 def calls_since(tx: Transaction, tenant: int, connections: Collection[int], since: int, most: int) -> dict[int, dict[str, int]]:
     """Calls of some connections by state, of those last tried since an instant; the newest `most` of each are looked at."""
-    found: dict[int, dict[str, int]] = {connection: {} for connection in connections}
-    some = [
-        select(CallRow.connection_id, CallRow.state)
-        .where(CallRow.tenant_id == tenant, CallRow.connection_id == connection, CallRow.tried_at >= since)
-        .order_by(CallRow.tried_at.desc())
-        .limit(most)
-        .subquery()
-        for connection in connections
-    ]
-    if some:
-        kind = [(one.c.connection_id, one.c.state) for one in some]
-        for row in tx.execute(union_all(*(select(*k, func.count().label("number")).group_by(*k) for k in kind))):
-            found[row.connection_id][row.state] = row.number
-    return found
+    return states_of_latest(tx, tenant, CallRow.tried_at, connections, since, most)
 
 
 def tries_by_connection(tx: Transaction, tenant: int, connections: Collection[int], since: int) -> dict[int, int]:
