@@ -1,5 +1,6 @@
 """Every error the product raises on purpose; the type answers "what now?": retry, reconfigure, or give up."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -21,6 +22,15 @@ class InvalidDefinition(SlaPluginError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+class InvalidFields(InvalidDefinition):
+    """Several places of what was typed are wrong, and each is told: `problems` is field -> problem. `field` is the first of them."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        field, problem = next(iter(problems.items()))
+        super().__init__(field, "; ".join([problem, *(f"{other}: {said}" for other, said in problems.items() if other != field)]))
+        self.problems = dict(problems)
 
 
 class ConnectorError(SlaPluginError):

@@ -15,7 +15,7 @@ from sla_plugin.reports.export_rows import instant_text
 from sla_plugin.services.change_connection import add_secret, find_connection, record_check, retire_secret, set_mode, shown_secrets
 from sla_plugin.services.connect_helpdesk import ConnectionForm, prepare_connection, prove_connection, store_connection
 from sla_plugin.settings import Settings
-from sla_plugin.store.connections import Connection, get_state, list_connections
+from sla_plugin.store.connections import Connection, find_by_name, get_state, list_connections
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ def _connect(settings: Settings, connector: str, given: _Given) -> dict[str, Any
     )
     outside = installation.outside
     with installation.reading() as tx:
+        if not given.update and find_by_name(tx, installation.tenant, given.name.strip()) is not None:
+            raise ConfigurationError(f"there is a connection {given.name.strip()!r} already: choose another name, or change that one with --update")
         draft = prepare_connection(tx, installation.tenant, form, outside, allow_private=settings.allow_private_urls, update=given.update)
     try:
         facts = None if given.skip_check else prove_connection(draft, outside)

@@ -2,13 +2,13 @@
 
 import ipaddress
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from sla_plugin.engine.facts import PRIORITIES, STATUSES
-from sla_plugin.errors import ConfigurationError, InvalidDefinition
+from sla_plugin.errors import ConfigurationError, InvalidDefinition, InvalidFields
 from sla_plugin.ports import Account, AccountFacts, Assign, Connector
 from sla_plugin.services.outside import Outside
 from sla_plugin.store.audit import append_audit
@@ -69,26 +69,36 @@ class Connected:
 
 
 def prepare_connection(tx: Transaction, tenant: int, form: ConnectionForm, outside: Outside, *, allow_private: bool, update: bool) -> Draft:
-    """Check a form against its connector. Raises InvalidDefinition naming the field, ConfigurationError for a name that is taken (or, to update, unknown)."""
+    """Check a form against its connector. Raises InvalidFields with every field that is wrong, ConfigurationError for what a live connection could not do."""
     connector = outside.connector(form.connector)
-    name = form.name.strip()
-    if not name or len(name) > 200 or not name.isprintable():
-        raise InvalidDefinition("name", "give the connection a name of at most 200 printable characters")
-    known = find_by_name(tx, tenant, name)
+    wrong: dict[str, str] = {}
+
+    def fit(field: str, check: Callable[[Any], Any], typed: Any) -> Any:
+        try:
+            return None if typed is None else check(typed)
+        except InvalidDefinition as problem:
+            wrong[problem.field] = problem.problem
+        except ConfigurationError as problem:
+            wrong[field] = str(problem)
+        return None
+
+    name = fit("name", _name, form.name)
+    known = find_by_name(tx, tenant, name) if name else None
     if known is not None and not update:
-        raise ConfigurationError(f"there is a connection {name!r} already: choose another name, or change that one with --update")
-    if known is None and update:
-        raise ConfigurationError(f"there is no connection {name!r} to update: leave --update out to make it")
-    if known is not None and known.connector != form.connector:
-        raise InvalidDefinition("connector", f"{name!r} is a {known.connector} connection; a connection never changes its connector, make a new one")
+        wrong["name"] = f"there is a connection {name!r} already: choose another name, or change that one"
+    if name and known is None and update:
+        wrong["name"] = f"there is no connection {name!r} to change: make it first"
+    if known is not None and update and known.connector != form.connector:
+        wrong["connector"] = f"{name!r} is a {known.connector} connection; a connection never changes its connector, make a new one"
+    known = None if wrong else known
     form = replace(
         form,
-        name=name,
-        base_url=None if form.base_url is None else check_base_url(form.base_url, allow_private=allow_private),
-        email=None if form.email is None else _email(form.email),
-        token=None if form.token is None else _secret_text(form.token, "token"),
-        secret=None if form.secret is None else _secret_text(form.secret, "secret"),
-        mapping=None if form.mapping is None else check_mapping(form.mapping),
+        name=name or "",
+        base_url=fit("base_url", lambda typed: check_base_url(typed, allow_private=allow_private), form.base_url),
+        email=fit("email", _email, form.email),
+        token=fit("token", lambda typed: _secret_text(typed, "token"), form.token),
+        secret=fit("secret", lambda typed: _secret_text(typed, "secret"), form.secret),
+        mapping=fit("mapping", check_mapping, form.mapping),
     )
     generated = form.secret is None and (known is None or not known.sealed_secrets) and (form.generate_secret or _may_choose_secret(connector))
     if generated:
@@ -96,9 +106,10 @@ def prepare_connection(tx: Transaction, tenant: int, form: ConnectionForm, outsi
     account = _account(form, connector, known, outside)
     for need in connector.needs:
         if need != "secret" and not getattr(account, need):
-            raise InvalidDefinition(need, f"{connector.title} needs {_HINTS.get(need, need)}")
-    if form.assignee:
-        connector.prepare("0", [Assign(assignee=form.assignee)], None, "check", account)
+            wrong.setdefault(need, f"{connector.title} needs {_HINTS.get(need, need)}")
+    fit("assignee", lambda typed: connector.prepare("0", [Assign(assignee=typed)], None, "check", account), form.assignee or None)
+    if wrong:
+        raise InvalidFields(wrong)
     if form.mode == "live":
         refuse_dead_end(connector, account)
     return Draft(form, connector, account, known, generated)
@@ -228,6 +239,13 @@ def _ours(word: Any, known: Sequence[str], place: str) -> None:
 def _may_choose_secret(connector: Connector) -> bool:
     """Vendors that need a token make their signing secret themselves; where only the secret is needed, both sides use ours."""
     return tuple(connector.needs) == ("secret",)
+
+
+def _name(text: str) -> str:
+    text = text.strip()
+    if not text or len(text) > 200 or not text.isprintable():
+        raise InvalidDefinition("name", "give the connection a name of at most 200 printable characters")
+    return text
 
 
 def _email(text: str) -> str:

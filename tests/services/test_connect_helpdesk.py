@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sla_plugin.errors import ConfigurationError, InvalidDefinition, PermanentFailure
+from sla_plugin.errors import ConfigurationError, InvalidDefinition, InvalidFields, PermanentFailure
 from sla_plugin.ports import HttpAnswer
 from sla_plugin.services.change_connection import add_secret, fingerprint, retire_secret, set_mode
 from sla_plugin.services.connect_helpdesk import (
@@ -93,13 +93,13 @@ def test_zendesk_makes_its_own_secret_unless_one_is_wanted(plant: Plant) -> None
 
 def test_the_same_name_again_is_refused_unless_updated(plant: Plant) -> None:
     first = connect(plant, name="Z", secret="one", mode="live", **ZENDESK)
-    with pytest.raises(ConfigurationError, match="--update"):
+    with pytest.raises(InvalidFields, match="name: there is a connection 'Z' already"):
         connect(plant, name="Z", **ZENDESK)
     again = connect(plant, update=True, name="Z", connector="zendesk", secret="two", assignee="9")
     assert (again.public_id, again.mode, again.assignee) == (first.public_id, "live", "9")
     account = plant.outside.account(stored(plant, "Z"))
     assert (account.token, list(account.secrets)) == ("t0ken-123", ["two", "one"])
-    with pytest.raises(ConfigurationError, match="no connection 'Y'"):
+    with pytest.raises(InvalidFields, match="no connection 'Y'"):
         connect(plant, update=True, name="Y", **ZENDESK)
     with pytest.raises(InvalidDefinition, match="never changes its connector"):
         connect(plant, update=True, name="Z", connector="generic")
@@ -136,8 +136,16 @@ def test_what_is_missing_or_wrong_is_named(plant: Plant, form: dict[str, Any], f
 
 
 def test_an_assignee_the_helpdesk_cannot_take_is_refused(plant: Plant) -> None:
-    with pytest.raises(ConfigurationError, match="user id"):
+    with pytest.raises(InvalidFields, match="assignee: "):
         connect(plant, name="Z", assignee="Robot", **ZENDESK)
+
+
+def test_everything_that_is_wrong_is_told_at_once(plant: Plant) -> None:
+    form = {"name": "crm", "connector": "zendesk", "base_url": "acme", "email": "nobody", "token": "a b", "assignee": "Robot", "mapping": {"kind": {}}}
+    with pytest.raises(InvalidFields) as refused:
+        connect(plant, **form)
+    assert set(refused.value.problems) == {"name", "base_url", "email", "token", "assignee", "mapping.kind"}
+    assert all(field in str(refused.value) for field in refused.value.problems)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import responses
 
 from sla_plugin.store.connections import get_connection
 from tests.web.conftest import Browser, browser_of
@@ -110,6 +111,27 @@ def test_a_refused_connection_keeps_what_was_typed_but_no_token(small_world: Wor
     assert 'id="e-base_url"' in text
     assert 'value="Zendesk EU"' in text
     assert "t0ken" not in text
+
+
+def test_every_field_of_a_connection_that_is_wrong_says_so(small_world: World) -> None:
+    browser = browser_of(small_world)
+    browser.get("/connections/new/zendesk")
+    text = browser.post("/connections/new/zendesk", 422, name="", base_url="acme", email="kim", token="a b", assignee="Robot", mode="observe")
+    assert set(re.findall(r'id="e-(\w+)"', text)) == {"name", "base_url", "email", "token", "assignee"}
+    assert re.search(r'value="observe" checked', text)
+
+
+@pytest.mark.parametrize(("status", "field"), [(401, "token"), (403, "token"), (404, "base_url"), (503, "base_url")])
+@responses.activate
+def test_what_the_helpdesk_refuses_is_said_beside_its_field(small_world: World, status: int, field: str) -> None:
+    responses.get("https://acme.zendesk.com/api/v2/users/me", status=status)
+    browser = browser_of(small_world)
+    browser.get("/connections/new/zendesk")
+    typed = {"name": "Z", "base_url": "https://acme.zendesk.com", "email": "kim@example.com", "token": "t0ken-7"}
+    text = browser.post("/connections/new/zendesk", 422, **typed)
+    assert re.findall(r'id="e-(\w+)"', text) == [field]
+    assert "t0ken-7" not in text
+    assert small_world.rows("connection") == []
 
 
 def test_writing_is_turned_on_only_after_a_look(world: World) -> None:

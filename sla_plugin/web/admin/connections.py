@@ -1,5 +1,6 @@
 """Connections: is it wired, both ways?"""
 
+from http import HTTPStatus
 from typing import Any
 
 import yaml
@@ -8,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from sla_plugin.engine.durations import DAY
-from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition, SlaPluginError
+from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition, InvalidFields, PermanentFailure, SlaPluginError, TemporaryFailure
 from sla_plugin.language import gettext, marked
 from sla_plugin.reports import queries
 from sla_plugin.reports.command_list import count_commands, list_commands
@@ -192,9 +193,15 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 
 def problem_fields(problem: SlaPluginError) -> dict[str, str]:
-    """A refusal as form errors: beside its field where it names one."""
+    """A refusal as form errors: beside its field where it names one, or where the helpdesk's answer leads to one."""
+    if isinstance(problem, InvalidFields):
+        return {field.split(".")[0]: sentence(said) for field, said in reversed(problem.problems.items())}  # of several within a field the first
     if isinstance(problem, InvalidDefinition):
         return {problem.field.split(".")[0]: sentence(problem.problem)}
+    if isinstance(problem, PermanentFailure) and problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return {"token": sentence(str(problem))}
+    if isinstance(problem, PermanentFailure | TemporaryFailure):
+        return {"base_url": sentence(str(problem))}  # nobody there, or nobody who is a helpdesk
     return {"": sentence(str(problem))}
 
 

@@ -164,8 +164,6 @@ def resource(runtime: Runtime) -> Resource:
         if told["connector"] not in outside.connectors:
             raise invalid({"connector": f"There is no such connector; there are {', '.join(outside.connectors)}."})
         with runtime.database.reading(tenant) as tx:
-            if find_by_name(tx, tenant, told["name"]) is not None:
-                raise invalid({"name": f"There is a connection {told['name']} already; change that one, or choose another name."})
             draft = prepare_connection(tx, tenant, ConnectionForm(**told), outside, allow_private=runtime.settings.allow_private_urls, update=False)
         facts = prove_connection(draft, outside)
         tx = begin(runtime)
