@@ -158,16 +158,36 @@ def changed_texts(before: Mapping[str, str], typed: Mapping[str, str]) -> dict[s
     return texts
 
 
-def change_settings(tx: Transaction, tenant: int, typed: Mapping[str, str], now: int, actor: str, sealer: Sealer) -> list[str]:
+def changes_of(typed: Mapping[str, str], seen: Mapping[str, str]) -> dict[str, str]:
+    """What somebody changed in a form that showed `seen` (a secret is never shown: what is typed for one is a change)."""
+    return {name: text for name, text in typed.items() if name not in seen or _plain(text) != _plain(seen[name])}
+
+
+def overtaken(texts: Mapping[str, str], typed: Mapping[str, str], seen: Mapping[str, str]) -> dict[str, str]:
+    """Settings that somebody else changed after they were `seen`, to something else than what is typed: name -> sentence."""
+    said = marked("Somebody else changed this after you opened the form. What you typed is kept; save again to put it in place of theirs.")
+    return {name: said for name, text in typed.items() if name in seen and _plain(texts[name]) not in (_plain(seen[name]), _plain(text))}
+
+
+def _plain(text: str) -> str:
+    return "\n".join(text.strip().splitlines())  # forms send lines with CR
+
+
+def change_settings(
+    tx: Transaction, tenant: int, typed: Mapping[str, str], now: int, actor: str, sealer: Sealer, seen: Mapping[str, str] | None = None
+) -> list[str]:
     """Change the settings that are typed, the others stay; returns the names of those that are different now.
 
-    An empty secret stays as it is, `-` clears it. `typed` has passed `check_settings`; raises Unfit where it has not, Disagree where the settings as they
-    would be then cannot be together, IntegrityError for what another tenant has.
+    An empty secret stays as it is, `-` clears it. With `seen` what somebody else changed since is not overwritten. `typed` has passed `check_settings`; raises
+    Unfit where it has not, Disagree where the settings as they would be then cannot be together or were changed since `seen`, IntegrityError for what another
+    tenant has.
     """
     lock_books(tx, tenant)  # who changes settings at the same time, on a page or by the API, is done now, or waits for us
     row = get_tenant(tx, tenant)
     stored = stored_settings(tx, tenant)
     texts = _texts(row, stored)
+    if late := overtaken(texts, typed, seen or {}):
+        raise Disagree(late)
     keep: dict[str, str | None] = {}
     of_tenant: dict[str, str] = {}
     before: dict[str, Any] = {}

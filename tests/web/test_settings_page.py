@@ -1,5 +1,9 @@
 """What a tenant decides for itself: typed, checked beside its field, recorded; strict mode by confirmation; words in the reader's language."""
 
+import html
+import json
+import re
+
 from sla_plugin.services.tenant_settings import read_settings
 from sla_plugin.store.people import change_person, find_person
 from sla_plugin.store.tenants import is_strict
@@ -37,6 +41,41 @@ def test_what_is_wrong_is_said_beside_its_field_and_changes_nothing(small_world:
     assert "without control characters" in browser.post("/settings/tenant", 422, **{**GOOD, "name": "Acme\nBcc: all@example.com"})
     assert settings_of(small_world) == before
     browser.post("/settings/nonsense", 404)
+
+
+def seen_by(page: str, section: str) -> str:
+    """What the form of a section says that it showed."""
+    found = re.search(rf'action="/settings/{section}".*?name="seen" value="([^"]*)"', page, re.DOTALL)
+    assert found
+    return html.unescape(found[1])
+
+
+def test_two_people_overwrite_each_other_only_knowingly(small_world: World) -> None:
+    ours, theirs = browser_of(small_world), browser_of(small_world)
+    seen = seen_by(ours.get("/settings"), "tenant")
+    old = {name: str(value) for name, value in json.loads(seen).items()}
+    theirs.get("/settings")
+    theirs.post("/settings/tenant", **{**old, "name": "Acme Care", "week_start": "sun"})
+    # what we left alone stays theirs, what only we changed is ours
+    assert "Saved." in ours.post("/settings/tenant", **{**old, "time_zone": "Europe/Berlin"}, seen=seen)
+    assert settings_of(small_world) == settings_of(small_world) | {"name": "Acme Care", "week_start": "sun", "time_zone": "Europe/Berlin"}
+    # what both changed is told beside the field; the same again is said knowingly
+    page = ours.post("/settings/tenant", 422, **{**old, "name": "Acme Ltd"}, seen=seen)
+    assert 'id="e-name"' in page
+    assert "Somebody else changed this" in page
+    assert 'value="Acme Ltd"' in page
+    assert re.search(r'value="sun" selected', page), "what we left alone is shown as it is now"
+    assert settings_of(small_world)["name"] == "Acme Care"
+    now = {**json.loads(seen_by(page, "tenant")), "name": "Acme Ltd"}
+    assert "Saved." in ours.post("/settings/tenant", **now, seen=seen_by(page, "tenant"))
+    assert settings_of(small_world) == settings_of(small_world) | {"name": "Acme Ltd", "week_start": "sun", "time_zone": "Europe/Berlin"}
+
+
+def test_what_a_form_says_that_it_showed_may_be_nonsense(small_world: World) -> None:
+    browser = browser_of(small_world)
+    browser.get("/settings")
+    for number, seen in enumerate(("{", "[1]", "null", '{"name": 7, "nothing": "x"}')):
+        assert "Saved." in browser.post("/settings/tenant", **{**GOOD, "name": f"Acme {number}"}, seen=seen)
 
 
 def test_strict_mode_is_turned_on_by_typing_the_name(small_world: World) -> None:

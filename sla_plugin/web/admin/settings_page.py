@@ -1,5 +1,6 @@
 """What the tenant has decided: one form a section, drawn from services/tenant_settings.py."""
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -16,12 +17,15 @@ from sla_plugin.services.set_strict_mode import set_strict_mode
 from sla_plugin.services.setting_kinds import Disagree
 from sla_plugin.services.tenant_settings import (
     BONDS,
+    ROWS,
     SECTIONS,
     TENANT_SETTINGS,
     change_problems,
     change_settings,
+    changes_of,
     check_settings,
     outside_problems,
+    overtaken,
     typed_settings,
 )
 from sla_plugin.store.db import Transaction
@@ -54,22 +58,24 @@ def blueprint(runtime: Runtime) -> Blueprint:
         typed = {row.name: request.form.get(row.name, "no" if row.kind == "switch" else "") for row in TENANT_SETTINGS if row.section == section}
         errors = check_settings({name: text for name, text in typed.items() if not (_is_secret(name) and text.strip() in ("", "-"))})
         changed: list[str] = []
+        seen = _seen(request.form.get("seen", ""))
+        wanted = changes_of(typed, seen)  # what was left alone is shown as it is now, not as it was
         if not errors:
             with runtime.database.reading(viewer().tenant) as tx:
                 before = typed_settings(tx, viewer().tenant)
-                errors = change_problems(tx, viewer().tenant, section, typed)
-            errors = errors or outside_problems(runtime.outside, section, before, typed, viewer().now)
+                errors = overtaken(before, wanted, seen) or change_problems(tx, viewer().tenant, section, wanted)
+            errors = errors or outside_problems(runtime.outside, section, before, wanted, viewer().now)
         if not errors:
             try:
                 with runtime.database.transaction(viewer().tenant) as tx:
-                    changed = change_settings(tx, viewer().tenant, typed, viewer().now, viewer().actor.name, runtime.outside.sealer)
+                    changed = change_settings(tx, viewer().tenant, wanted, viewer().now, viewer().actor.name, runtime.outside.sealer, seen)
                     tx.after_commit(runtime.outside.queue.wake_outbox)  # it proves new mail settings at once
             except Disagree as problem:  # somebody else changed settings meanwhile
                 errors = dict(problem.errors)
             except IntegrityError:
                 errors = dict(BONDS[section].taken) if section in BONDS else {"name": marked("Another tenant is called so.")}
         if errors:
-            return refuse("settings.html", {name: gettext(said) for name, said in errors.items()}, **_context(runtime, typed))
+            return refuse("settings.html", {name: gettext(said) for name, said in errors.items()}, **_context(runtime, wanted))
         flash(gettext("Saved.") if changed else gettext("Nothing was different."))
         return redirect(url_for("settings.show", _anchor=section))
 
@@ -107,6 +113,15 @@ def blueprint(runtime: Runtime) -> Blueprint:
     return pages
 
 
+def _seen(told: str) -> dict[str, str]:
+    """The settings as the form showed them; nothing where it does not say (then what is sent is what is wanted)."""
+    try:
+        seen = json.loads(told or "{}")
+    except ValueError:
+        return {}
+    return {name: text for name, text in seen.items() if name in ROWS and isinstance(text, str)} if isinstance(seen, dict) else {}
+
+
 def _is_secret(name: str) -> bool:
     return any(row.name == name and row.kind == "secret" for row in TENANT_SETTINGS)
 
@@ -120,8 +135,9 @@ def _context(runtime: Runtime, typed: Mapping[str, str], tried: Sequence[Line] =
     why = explained(check.problem, check.status, check.said) if check is not None and check.problem else ""
     mail = {"check": check, "why": why, "tried": tried, "url": runtime.outside.public_url}
     form = {name: text for name, text in {**texts, **typed}.items() if not _is_secret(name)}
+    seen = {key: json.dumps({row.name: texts[row.name] for row in TENANT_SETTINGS if row.section == key and row.kind != "secret"}) for key in SECTIONS}
     sealed = {name for name, text in texts.items() if text and _is_secret(name)}
-    return {"sections": SECTIONS, "notes": notes, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed, "mail": mail}
+    return {"sections": SECTIONS, "notes": notes, "rows": TENANT_SETTINGS, "form": form, "strict": strict, "sealed": sealed, "mail": mail, "seen": seen}
 
 
 def _notes(runtime: Runtime, tx: Transaction) -> dict[str, str]:
