@@ -9,6 +9,8 @@ SHELL := /bin/bash
 .PHONY: run test lint demo faults translations bench bench-dst locks clean
 .ONESHELL:
 .SUFFIXES:
+# Images of Python forbid bytecode; .venv is ours, and without it every start would compile everything anew: two seconds, a thousand times in the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 # An environment is named after the lock it was made from: a changed lock makes it anew, an unchanged one costs nothing.
 lock_hash = $(shell sha256sum $(1) | cut -c1-16)

@@ -55,7 +55,7 @@ def test_the_counts_are_those_of_the_rows() -> None:
 
 
 def test_every_test_that_is_named_exists() -> None:
-    pages = TABLE.read_text() + (ROOT / "docs" / "security.md").read_text()
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("asvs.md", "security.md", "controls.md"))
     named = set(re.findall(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)`", pages))
     assert len(named) > 80
     missing = [f"{path}::{name}" for path, name in sorted(named) if not re.search(rf"(?m)^def {name}\(", (ROOT / "tests" / path).read_text())]

@@ -178,6 +178,16 @@ def test_keys_move_about_and_stay_out_of_fields(browser: Browser, address: str) 
         assert page.url.endswith("/me")
 
 
+def test_a_phone_can_install_it(browser: Browser, address: str) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}/login")
+        devtools = context.new_cdp_session(page)
+        assert devtools.send("Page.getAppManifest")["errors"] == []
+        # a private window installs nothing; whatever else is wrong would stand beside it
+        assert {one["errorId"] for one in devtools.send("Page.getInstallabilityErrors")["installabilityErrors"]} == {"in-incognito"}
+
+
 def test_the_zone_of_the_browser_is_used(browser: Browser, address: str) -> None:
     with browser.new_context(timezone_id="America/New_York") as context:
         page = signed_in(context, address)

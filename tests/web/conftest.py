@@ -1,6 +1,7 @@
 """Clients for tests of pages and of the API."""
 
 import re
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from sla_plugin.permissions import allowed
 from sla_plugin.services.tokens import make_token
 from sla_plugin.settings import Settings
 from sla_plugin.store.people import list_people
-from tests.web.world import NOW, PASSWORD, World, empty_world, full_world
+from tests.conftest import postgres_copy, statement
+from tests.web.world import NOW, PASSWORD, World, copied, empty_world, full_world
 
 
 class _Compiled(BytecodeCache):
@@ -43,12 +45,55 @@ def page_settings(url: str, folder: Path) -> Settings:
     return Settings.from_env({"DATABASE_URL": url, "SLA_DATA_DIR": str(folder), "SLA_ALLOW_PRIVATE_URLS": "yes", "SLA_PUBLIC_URL": "http://sla.example.com"})
 
 
+@pytest.fixture(scope="session")
+def sqlite_company(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, World]:
+    """A company in the middle of its day, made once and copied by tests: its folder, and the company."""
+    folder = tmp_path_factory.mktemp("company")
+    shutil.copyfile(sqlite_template, folder / "sla.db")
+    world = full_world(page_settings(f"sqlite:///{folder / 'sla.db'}", folder))
+    with world.runtime.database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    world.runtime.database.engine.dispose()
+    return folder, world
+
+
+@pytest.fixture(scope="session")
+def postgres_company(postgres_template: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, World]:
+    """The same on Postgres; its database is `template_company`."""
+    folder = tmp_path_factory.mktemp("company")
+    statement(postgres_template, "CREATE DATABASE template_company TEMPLATE template_sla")
+    world = full_world(page_settings(postgres_template.format(database="template_company"), folder))
+    world.runtime.database.engine.dispose()
+    return folder, world
+
+
 @pytest.fixture
-def world(database_url: str, tmp_path: Path) -> Iterator[World]:
-    """A company in the middle of its day, on each database."""
-    world = full_world(page_settings(database_url, tmp_path))
+def sqlite_world(sqlite_company: tuple[Path, World], tmp_path: Path) -> Iterator[World]:
+    """A company in the middle of its day, on SQLite."""
+    folder, company = sqlite_company
+    for name in ("sla.db", "secret.key"):
+        shutil.copyfile(folder / name, tmp_path / name)
+    world = copied(company, page_settings(f"sqlite:///{tmp_path / 'sla.db'}", tmp_path))
     yield world
     world.runtime.database.engine.dispose()
+
+
+@pytest.fixture
+def postgres_world(postgres_company: tuple[Path, World], postgres_server: str, tmp_path: Path) -> Iterator[World]:
+    """A company in the middle of its day, on Postgres."""
+    folder, company = postgres_company
+    shutil.copyfile(folder / "secret.key", tmp_path / "secret.key")
+    with postgres_copy(postgres_server, "template_company") as url:
+        world = copied(company, page_settings(url, tmp_path))
+        yield world
+        world.runtime.database.engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def world(request: pytest.FixtureRequest) -> World:
+    """A company in the middle of its day, on each database."""
+    world: World = request.getfixturevalue(f"{request.param}_world")
+    return world
 
 
 @pytest.fixture
@@ -136,7 +181,7 @@ def program_of(world: World, role: str = "admin", scopes: Collection[str] | None
     with world.runtime.database.transaction(world.tenant) as tx:
         person = next(person for person in list_people(tx, world.tenant) if person.role == role)
         made = make_token(tx, person, "program", allowed(role) if scopes is None else scopes, None, NOW, "test")
-    return Program((app or app_of(world)).test_client(), made.secret)
+    return Program((app or shared_app(world)).test_client(), made.secret)
 
 
 def browser_of(world: World, email: str | None = "kim@example.com") -> Browser:

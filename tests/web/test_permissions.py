@@ -10,7 +10,7 @@ from sla_plugin.permissions import PERMISSIONS, ROLES, allowed, permissions_mark
 from sla_plugin.store.audit import AuditEntry
 from sla_plugin.store.events import EventRow
 from sla_plugin.web.access import PUBLIC, needed, needs
-from tests.web.conftest import app_of, browser_of, program_of
+from tests.web.conftest import app_of, browser_of, program_of, shared_app
 from tests.web.routes import PEOPLE, private_rules, routes
 from tests.web.world import World
 
@@ -56,7 +56,7 @@ def test_a_permission_that_is_not_in_the_table_is_refused() -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_gets_what_the_table_says(world: World, role: str) -> None:
-    app = app_of(world)
+    app = shared_app(world)
     browser, program = browser_of(world, PEOPLE[role]), program_of(world, role, app=app)
     nouns = {name.partition(".")[0] for name in allowed(role)}
     wrong = []

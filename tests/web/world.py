@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import select
 
@@ -16,7 +17,6 @@ from sla_plugin.ports import Mailer
 from sla_plugin.services.apply_deliveries import apply_deliveries
 from sla_plugin.services.apply_policy_file import PolicyFile, apply_policy_file
 from sla_plugin.services.keep_time import keep_time, sweep_terms
-from sla_plugin.services.passwords import hash_password
 from sla_plugin.services.tokens import make_token
 from sla_plugin.settings import Settings
 from sla_plugin.store.connections import add_connection, note_state
@@ -28,6 +28,7 @@ from sla_plugin.store.schema import METADATA
 from sla_plugin.store.tenants import add_tenant, book_revision
 
 PASSWORD = "correct horse battery"
+_QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)  # tests sign in a thousand times
 SECRET = "whsec_00112233445566778899aabbccddeeff"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BERLIN = {"time_zone": "Europe/Berlin", "hours": {d: ["09:00-12:30", "13:30-18:00"] for d in ("mon", "tue", "wed", "thu", "fri")}}
@@ -107,12 +108,21 @@ def event(kind: str, key: str, ticket: str, when: str, **more: Any) -> dict[str,
 CUSTOMER, AGENT = {"id": "u-1", "role": "customer"}, {"id": "a-7", "role": "agent"}
 
 
-def empty_world(settings: Settings, name: str = "Acme Support", domain: str = "example.com", mailer: Mailer | None = None) -> World:
-    """A tenant with a person of each role, and nothing else."""
+def _runtime(settings: Settings, mailer: Mailer | None = None) -> Runtime:
     runtime = build(settings, connectors=(ZendeskConnector(), GenericConnector(clock=lambda: NOW / 1e6)), queue=SilentQueue(), mailer=mailer)
     runtime.clock = lambda: NOW  # type: ignore[method-assign]
-    world = World(runtime)
-    password = hash_password(PASSWORD)
+    return runtime
+
+
+def copied(world: World, settings: Settings) -> World:
+    """The same world in a copy of its database."""
+    return replace(world, runtime=_runtime(settings), app=None, _keys=list(world._keys))
+
+
+def empty_world(settings: Settings, name: str = "Acme Support", domain: str = "example.com", mailer: Mailer | None = None) -> World:
+    """A tenant with a person of each role, and nothing else."""
+    runtime = _runtime(settings, mailer)
+    world, password = World(runtime), _QUICK
     with runtime.database.transaction(Duty.TENANTS) as tx:
         world.tenant = add_tenant(tx, name, at("2026-10-01T08:00:00"))
         add_person(tx, world.tenant, f"kim@{domain}", "Kim Lee", "admin", password, NOW, one_time=False)
