@@ -93,7 +93,7 @@ def _memory() -> str | None:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: str) -> str:
     """A migrated database that tests copy; the server's URL again."""
-    statement(postgres_server, "CREATE DATABASE template_sla")
+    run_statement(postgres_server, "CREATE DATABASE template_sla")
     _migrate(postgres_server.format(database="template_sla"))
     return postgres_server
 
@@ -126,9 +126,9 @@ def postgres_url(postgres_template: str) -> Iterator[str]:
 def blank_postgres_url(postgres_server: str) -> Iterator[str]:
     """A Postgres database without a table."""
     name = f"blank_{uuid.uuid4().hex[:12]}"
-    statement(postgres_server, f"CREATE DATABASE {name}")
+    run_statement(postgres_server, f"CREATE DATABASE {name}")
     yield postgres_server.format(database=name)
-    statement(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    run_statement(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -157,12 +157,12 @@ def _migrate(url: str) -> None:
 def postgres_copy(server: str, template: str) -> Iterator[str]:
     """A copy of a database, gone afterwards; its URL."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    statement(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    run_statement(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield server.format(database=name)
-    statement(server, f"DROP DATABASE {name} WITH (FORCE)")
+    run_statement(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def statement(server: str, sql: str) -> None:
+def run_statement(server: str, sql: str) -> None:
     """Run a statement about databases."""
     with psycopg.connect(server.format(database="postgres").replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(sql)  # type: ignore[call-overload]

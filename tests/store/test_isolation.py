@@ -20,7 +20,7 @@ from sla_plugin.store.duties import Duty
 from sla_plugin.store.isolation import OPEN_TABLES, POLICIES, ROLES, guarded_tables, isolation, owner_column
 from sla_plugin.store.schema import METADATA
 from sla_plugin.store.tickets import Ticket
-from tests.conftest import _statement
+from tests.conftest import run_statement
 from tests.web.conftest import page_settings
 from tests.web.world import World, full_world
 
@@ -165,9 +165,9 @@ def test_a_transaction_is_one_tenants_for_good(database: Database) -> None:
 @pytest.fixture(scope="module")
 def pair_url(postgres_template: str) -> Iterator[str]:
     """A database with two companies in it."""
-    _statement(postgres_template, "CREATE DATABASE two_tenants TEMPLATE template_sla STRATEGY FILE_COPY")
+    run_statement(postgres_template, "CREATE DATABASE two_tenants TEMPLATE template_sla STRATEGY FILE_COPY")
     yield postgres_template.format(database="two_tenants")
-    _statement(postgres_template, "DROP DATABASE two_tenants WITH (FORCE)")
+    run_statement(postgres_template, "DROP DATABASE two_tenants WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")
@@ -319,11 +319,11 @@ def test_the_role_may_not(pair: tuple[World, World], statement: str) -> None:
 def plain_login(postgres_template: str) -> Iterator[str]:
     """A login that owns its database, and may not make roles; the URL."""
     name = "plain_login"
-    _statement(postgres_template, f"CREATE ROLE {name} LOGIN")
-    _statement(postgres_template, f"CREATE DATABASE {name} OWNER {name}")
+    run_statement(postgres_template, f"CREATE ROLE {name} LOGIN")
+    run_statement(postgres_template, f"CREATE DATABASE {name} OWNER {name}")
     yield postgres_template.format(database=name).replace("postgres:@", f"{name}:@")
-    _statement(postgres_template, f"DROP DATABASE {name} WITH (FORCE)")
-    _statement(postgres_template, f"DROP ROLE {name}")
+    run_statement(postgres_template, f"DROP DATABASE {name} WITH (FORCE)")
+    run_statement(postgres_template, f"DROP ROLE {name}")
 
 
 @pytest.mark.postgres
@@ -335,7 +335,7 @@ def test_a_login_that_may_not_make_roles_works_and_says_so(postgres_template: st
     world, other = full_world(page_settings(plain_login, tmp_path)), full_world(page_settings(plain_login, tmp_path), "Nordwind", "nordwind.example")
     assert world.rows("ticket")
     for role in ROLES:  # what the administrator then does
-        _statement(postgres_template, f"GRANT {role} TO plain_login WITH INHERIT FALSE, SET TRUE")
+        run_statement(postgres_template, f"GRANT {role} TO plain_login WITH INHERIT FALSE, SET TRUE")
     schema.upgrade(engine)
     assert world.rows("ticket"), "a process that began before goes on"
     world.runtime.database.engine.dispose()

@@ -17,7 +17,7 @@ from sla_plugin.permissions import allowed
 from sla_plugin.services.tokens import make_token
 from sla_plugin.settings import Settings
 from sla_plugin.store.people import list_people
-from tests.conftest import postgres_copy, statement
+from tests.conftest import postgres_copy, run_statement
 from tests.web.world import NOW, PASSWORD, World, copied, empty_world, full_world
 
 
@@ -61,7 +61,7 @@ def sqlite_company(sqlite_template: Path, tmp_path_factory: pytest.TempPathFacto
 def postgres_company(postgres_template: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, World]:
     """The same on Postgres; its database is `template_company`."""
     folder = tmp_path_factory.mktemp("company")
-    statement(postgres_template, "CREATE DATABASE template_company TEMPLATE template_sla")
+    run_statement(postgres_template, "CREATE DATABASE template_company TEMPLATE template_sla")
     world = full_world(page_settings(postgres_template.format(database="template_company"), folder))
     world.runtime.database.engine.dispose()
     return folder, world

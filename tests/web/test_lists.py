@@ -70,7 +70,7 @@ def test_pages_join_without_a_gap(world: World) -> None:
     assert re.search(r'All <span class="count">126<', browser.get("/tickets?state=all"))
 
 
-ONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the database does not matter
+ONE = pytest.mark.parametrize("world", ["sqlite"], indirect=True)  # the database does not matter
 
 
 @ONE

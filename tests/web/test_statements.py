@@ -96,7 +96,7 @@ def asked(world: World, role: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("role", ["admin", "customer"])
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True)
 def test_every_page_asks_a_fixed_number_of_questions(world: World, role: str) -> None:
     few = asked(world, role)
     multiply(world)
