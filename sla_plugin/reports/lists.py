@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, literal_column, select, tuple_, union_all
 
 from sla_plugin.store.db import Transaction
 
 PAGE = 50
 MOST = 10_000  # up to which is counted
-LOOKED = 5_000  # rows that a page looks at for a filter that no index serves
+LOOKED = 2_500  # rows that a page looks at for a filter that no index serves
 Key = tuple[int, ...]
 Branch = Sequence[ColumnElement[bool]]
 Rest = Callable[[Any], ColumnElement[bool]]  # columns -> a condition on them that no index serves
@@ -91,25 +91,30 @@ def read_page(
             walk = walk.where(here < there if descending else here > there)
         walks.append(walk)
     if rest:
-        return _looked_through(tx, walks, names, descending, rest, limit)
-    rows = tx.execute(_in_order(walks, names, descending, limit + 1)).all()
+        return _looked_through(tx, walks, columns, order, descending, rest, limit)
+    rows = tx.execute(_in_order(walks, columns, order, descending, limit + 1)).all()
     return Page(rows[:limit], _key(rows[limit - 1], names) if len(rows) > limit else None)
 
 
-def _in_order(walks: Sequence[Select[Any]], names: Sequence[str], descending: bool, limit: int) -> Select[Any]:
-    def in_order(query: Select[Any]) -> Select[Any]:
-        chosen = query.selected_columns
-        return query.order_by(*(chosen[name].desc() if descending else chosen[name] for name in names)).limit(limit)
+def _in_order(walks: Sequence[Select[Any]], columns: Sequence[Any], order: Sequence[Any], descending: bool, limit: int) -> Select[Any]:
+    def first_of(query: Select[Any], keys: Sequence[Any]) -> Select[Any]:
+        return query.order_by(*(key.desc() if descending else key for key in keys)).limit(limit)
 
     if len(walks) == 1:
-        return in_order(walks[0])
-    # each ends by itself: left to the planner, the branches are read whole and sorted
-    return in_order(select(union_all(*(select(in_order(walk).subquery()) for walk in walks)).subquery("merged")))
+        return first_of(walks[0], order)
+    # each ends by itself: left to the planner, the branches are read whole and sorted. They are named once, at the end: every name costs SQLAlchemy a column
+    ends: list[Select[Any]] = [select(literal_column("*")).select_from(first_of(walk, order).subquery()) for walk in walks]
+    merged = {column.name: literal_column(f'merged."{column.name}"', column.type) for column in columns}
+    whole = select(*(there.label(name) for name, there in merged.items())).select_from(union_all(*ends).subquery("merged"))
+    return first_of(whole, [merged[key.name] for key in order])
 
 
-def _looked_through(tx: Transaction, walks: Sequence[Select[Any]], names: Sequence[str], descending: bool, rest: Collection[Rest], limit: int) -> Page:
+def _looked_through(
+    tx: Transaction, walks: Sequence[Select[Any]], columns: Sequence[Any], order: Sequence[Any], descending: bool, rest: Collection[Rest], limit: int
+) -> Page:
     """LOOKED rows in order, and of those the ones that fit. Where they are too few, the page ends with the last row looked at."""
-    some = _in_order(walks, names, descending, LOOKED).subquery("looked")
+    names = [column.name for column in order]
+    some = _in_order(walks, columns, order, descending, LOOKED).subquery("looked")
     keys = [some.c[name].desc() if descending else some.c[name] for name in names]
     rows = tx.execute(select(some).where(*(fits(some.c) for fits in rest)).order_by(*keys).limit(limit + 1)).all()
     last = tx.execute(select(*(some.c[name] for name in names)).order_by(*keys).offset(LOOKED - 1).limit(1)).first()

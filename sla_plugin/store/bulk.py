@@ -4,12 +4,13 @@ On Postgres the rows travel as one JSON text (json_to_recordset; measured twice 
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 import orjson
-from sqlalchemy import ARRAY, JSON, BigInteger, Boolean, Column, ColumnElement, LargeBinary, Table, any_, bindparam, update
+from sqlalchemy import ARRAY, JSON, BigInteger, Boolean, Column, ColumnElement, LargeBinary, Table, and_, any_, bindparam, false, or_, update
 from sqlalchemy.dialects import sqlite
 
 from sla_plugin.store.db import Transaction
@@ -23,6 +24,16 @@ def among(tx: Transaction, column: Any, values: Collection[Any]) -> ColumnElemen
     if not tx.is_postgres:
         return cast(ColumnElement[bool], column.in_(list(values)))
     return cast(ColumnElement[bool], column == any_(bindparam(None, list(values), ARRAY(column.type), unique=True)))
+
+
+def with_keys(columns: Sequence[Any], keys: Collection[Sequence[Any]]) -> ColumnElement[bool]:
+    """Whether a row has one of some keys (`columns` in their order); for a list of tuples SQLite would read the whole table."""
+    ends = defaultdict(list)
+    for *start, end in keys:
+        ends[tuple(start)].append(end)
+    return or_(
+        false(), *(and_(*(column == value for column, value in zip(columns, start, strict=False)), columns[-1].in_(last)) for start, last in ends.items())
+    )
 
 
 def of_tenant(tenant: int, rows: Rows) -> Rows:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, LargeBinary, String, Table, Text, cast, func, literal_column, or_, select, tuple_, update
 from sqlalchemy import delete as delete_from
 
+from sla_plugin.store.bulk import with_keys
 from sla_plugin.store.db import Base, Transaction
 from sla_plugin.store.isolation import owner_column
 
@@ -113,7 +114,7 @@ def rows_again(tx: Transaction, tenant: int, table: Table, keys: Sequence[Sequen
     if not keys:
         return []
     key = list(table.primary_key.columns)
-    query = select(table).where(table.c[owner_column(table.name)] == tenant, tuple_(*key).in_([tuple(k) for k in keys])).order_by(*key)
+    query = select(table).where(table.c[owner_column(table.name)] == tenant, with_keys(key, keys)).order_by(*key)
     return list(tx.execute(query.with_for_update() if tx.is_postgres else query))
 
 

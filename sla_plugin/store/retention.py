@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, delete, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, String, Table, delete, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sla_plugin.store.audit import AuditEntry
-from sla_plugin.store.bulk import insert_rows
+from sla_plugin.store.bulk import insert_rows, with_keys
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.credentials import OneTimeLink, Session
 from sla_plugin.store.db import Base, Transaction
@@ -92,7 +92,7 @@ def remove_old(tx: Transaction, tenant: int, kind: str, before: int, limit: int)
             old = old.order_by(part.table.c[part.since])
         rows = [tuple(row) for row in tx.execute(old.limit(limit))]
         if rows:
-            these = tuple_(*key).in_(rows)
+            these = with_keys(key, rows)
             tx.execute(update(part.table).where(these).values(dict(part.values)) if part.values else delete(part.table).where(these))
         gone, more = gone + len(rows), more or len(rows) == limit
     return gone, more

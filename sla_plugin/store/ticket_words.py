@@ -17,7 +17,7 @@ from sla_plugin.store.db import Base, Transaction
 MOST_WORDS = 24  # of one ticket
 LONGEST = 40  # letters of a word; more of it is not looked at
 ASKED = 6  # words of a search
-LOOKED = 10_000  # tickets with the first word that a search looks at
+LOOKED = 5_000  # tickets with the first word that a search looks at
 FOUND = 1000  # tickets that it brings
 _WORD = re.compile(r"\w+")
 
