@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import flask_smorest
@@ -88,6 +89,10 @@ class Resource(flask_smorest.Blueprint):  # type: ignore[misc]  # the library is
         self.register_error_handler(ConnectorError, helpdesk_trouble)
         for trouble in (IntegrityError, OperationalError, TimeoutError):
             self.register_error_handler(trouble, database_trouble)
+
+    def register_views_in_doc(self, api: Any, *told: Any, **named: Any) -> None:
+        """What flask-smorest does as soon as it registers routes; we do it when somebody asks for the document."""
+        api.later(partial(super().register_views_in_doc, api, *told, **named))
 
     # --- routes, outermost -------------------------------------------------------------------------------------------
     def get(self, rule: str) -> Callable[[View], View]:
