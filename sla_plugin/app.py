@@ -36,6 +36,7 @@ from sla_plugin.web.api.registration import register_api
 from sla_plugin.web.door import WebhookDoor
 from sla_plugin.web.headers import Headers
 from sla_plugin.web.tally import Tally
+from sla_plugin.web.true_address import TrueAddress
 
 log = structlog.get_logger()
 _DAY = 86_400_000_000
@@ -150,6 +151,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
     register_api(app, runtime, otherwise=problem_page)
     # webhooks never reach Flask: the door answers them with the same limits and logs, at a fraction of the cost
     door = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock, tally)
-    app.wsgi_app = Headers(door, https=settings.public_url.startswith("https://"))  # type: ignore[method-assign]  # as Flask documents a wrapper
+    outermost = Headers(door, https=settings.public_url.startswith("https://"))
+    app.wsgi_app = TrueAddress(outermost, settings.trusted_proxies) if settings.trusted_proxies else outermost  # type: ignore[method-assign]
     app.extensions["sla_plugin"] = runtime
     return app

@@ -165,6 +165,14 @@ SETTINGS = (
     Setting("SLA_LOG_LEVEL", "log_level", "INFO", _one_of(*LOG_LEVELS), f"How much the parts say: {', '.join(LOG_LEVELS)}."),
     Setting("SLA_LOG_FORMAT", "log_format", "text", _one_of_small(*LOG_FORMATS), "How lines look: `text` for people, `json` for machines."),
     Setting(
+        "SLA_TRUSTED_PROXIES",
+        "trusted_proxies",
+        "",
+        _networks,
+        "Networks of your own proxies, such as `10.0.0.2/32`: who asks is then taken from their X-Forwarded-For. Nobody else is believed.",
+        "none",
+    ),
+    Setting(
         "SLA_METRICS_TOKEN",
         "metrics_token",
         "",
@@ -177,7 +185,7 @@ SETTINGS = (
         "metrics_networks",
         "",
         _networks,
-        "Networks that may read `/metrics` without a token, such as `127.0.0.1/32, 10.1.0.0/16`; behind a proxy everybody comes from the proxy.",
+        "Networks that may read `/metrics` without a token, such as `127.0.0.1/32, 10.1.0.0/16`; behind a proxy that is not trusted everybody is the proxy.",
         "none",
     ),
     Setting(
@@ -227,6 +235,7 @@ class Settings:
     tenant: str
     log_level: str
     log_format: str
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     metrics_token: str
     metrics_networks: tuple[IPv4Network | IPv6Network, ...]
     common_passwords: Path | None

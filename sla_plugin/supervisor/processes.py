@@ -65,7 +65,7 @@ def run_web(settings: Settings, app: Flask, listener: socket.socket) -> None:
         backlog=BACKLOG,
         ident="",
         max_request_body_size=LARGEST_BODY,
-        clear_untrusted_proxy_headers=True,
+        clear_untrusted_proxy_headers=not settings.trusted_proxies,  # else web/true_address.py reads them
     )
     ending = Ending()
     announce(settings, WEB, url=local_url(settings.host, listener.getsockname()[1]))
