@@ -245,6 +245,21 @@ def test_odd_values_stop_nothing(request: pytest.FixtureRequest, shop: Shop, lau
     assert found["an emoji"]["state"] == "applied"
 
 
+def test_who_asks_behind_a_proxy(launch: Callable[..., Product]) -> None:
+    """The web server hands the header on where a proxy is trusted, and drops it where none is."""
+    seen = {}
+    for trusted in ("127.0.0.1/32", ""):
+        product = launch(SLA_TRUSTED_PROXIES=trusted, SLA_METRICS_NETWORKS="203.0.113.0/24")
+        for told in ("203.0.113.9", "203.0.113.9, 198.51.100.1", ""):
+            connection = http.client.HTTPConnection(urlsplit(product.url).netloc, timeout=10)
+            connection.request("GET", "/metrics", headers={"X-Forwarded-For": told} if told else {})
+            seen[trusted, told] = connection.getresponse().status
+            connection.close()
+        product.stop()
+    assert [place for place, status in seen.items() if status == 200] == [("127.0.0.1/32", "203.0.113.9")]
+    assert set(seen.values()) == {200, 401}
+
+
 def test_two_secrets_while_rotating(shop: Shop) -> None:
     def status(secret: str) -> int:
         return shop.knock(headers=shop.signed(GOOD, secret))
