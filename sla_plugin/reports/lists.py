@@ -128,14 +128,15 @@ def _key(row: Any, names: Sequence[str]) -> Key:
 
 
 def count_rows(tx: Transaction, table: Table, groups: Mapping[str, Sequence[Branch]], rest: Collection[Rest] = ()) -> dict[str, Count]:
-    """How many rows each group of branches has, all in one question. MOST rows of a group are looked at; beyond that there are `more`."""
+    """How many rows each group of branches has, all in one question. MOST rows of a group are looked at (LOOKED, for `rest`); beyond that there are `more`."""
     asked = []
+    most = LOOKED if rest else MOST
     for name, branches in groups.items():
         if branches:
             walks = [select(*(table.c if rest else (table.c.id,))).where(*branch) for branch in branches]
-            some = (walks[0].limit(MOST + 1) if len(walks) == 1 else select(union_all(*walks).subquery()).limit(MOST + 1)).subquery()
+            some = (walks[0].limit(most + 1) if len(walks) == 1 else select(union_all(*walks).subquery()).limit(most + 1)).subquery()
             fits = func.sum(case((and_(*(fits(some.c) for fits in rest)), 1), else_=0)) if rest else func.count()
             asked.append(select(literal(name).label("name"), func.count().label("looked"), fits.label("number")).select_from(some))
     rows = tx.execute(union_all(*asked) if len(asked) > 1 else asked[0]).all() if asked else []
-    counted = {row.name: Count(min(int(row.number or 0), MOST), row.looked > MOST) for row in rows}
+    counted = {row.name: Count(min(int(row.number or 0), most), row.looked > most) for row in rows}
     return {name: counted.get(name, Count(0)) for name in groups}
