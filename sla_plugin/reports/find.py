@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
-from sla_plugin.reports.ticket_list import list_tickets
+from sla_plugin.reports.ticket_list import list_tickets, search_tickets
 from sla_plugin.store.connections import Connection
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.people import Person
@@ -22,7 +22,7 @@ def tickets_numbered(tx: Transaction, tenant: int, number: str) -> Sequence[Tick
 
 def tickets_about(tx: Transaction, tenant: int, text: str) -> Sequence[Any]:
     """Tickets with the words of a text in number, subject or customer, the tightest deadline first; one more than FEW says that there are more."""
-    return [row.Ticket for row in list_tickets(tx, tenant, text=text, limit=FEW + 1).rows]
+    return [row.Ticket for row in list_tickets(tx, tenant, found=search_tickets(tx, tenant, text), limit=FEW + 1).rows]
 
 
 def connections_named(tx: Transaction, tenant: int, text: str) -> Sequence[Connection]:

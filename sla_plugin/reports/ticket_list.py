@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import ColumnElement, case, func, select
 
 from sla_plugin.reports.lists import PAGE, Branch, Count, Filter, Key, Listing, Page, Rest, count_rows, read_page
+from sla_plugin.store.bulk import among
 from sla_plugin.store.clocks import Clock
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.ticket_words import search_words, wanted_words
@@ -48,17 +49,17 @@ def list_tickets(
     *,
     tab: str = "",
     filters: Mapping[str, str] | None = None,
-    text: str = "",
+    found: Collection[int] | None = None,
     sort: str = "due",
     after: Key | None = None,
     limit: int = PAGE,
 ) -> Page:
-    """Tickets of a tab (TABS; a word that is none: all), rows are Listed. `filters`: those of LISTING, as text; `text`: words of number, subject, customer."""
-    narrowed, rest = _narrowed(tenant, filters or {}, text)
+    """Tickets of a tab (TABS; a word that is none: all), rows are Listed. `filters`: those of LISTING, as text; `found`: of these only (`search_tickets`)."""
+    narrowed, rest = _narrowed(tx, tenant, filters or {}, found)
     if narrowed is None:
         return Page([], None)
     standings = TABS.get(tab, STANDINGS)
-    if wanted_words(text):  # few: they are found once, and sorted
+    if found is not None:  # few: they are sorted
         branches: list[Branch] = [[*narrowed, TICKETS.c.standing.in_(standings)]]
     else:
         branches = [[*narrowed, TICKETS.c.standing == standing] for standing in standings]
@@ -68,15 +69,15 @@ def list_tickets(
 
 
 def count_tickets(
-    tx: Transaction, tenant: int, *, filters: Mapping[str, str] | None = None, text: str = "", tabs: Collection[str] = STANDINGS
+    tx: Transaction, tenant: int, *, filters: Mapping[str, str] | None = None, found: Collection[int] | None = None, tabs: Collection[str] = STANDINGS
 ) -> dict[str, Count]:
     """How many tickets some tabs have, each up to a bound."""
-    narrowed, rest = _narrowed(tenant, filters or {}, text)
+    narrowed, rest = _narrowed(tx, tenant, filters or {}, found)
     if narrowed is None:
         return {tab: Count(0) for tab in tabs}
-    if wanted_words(text):
-        found = tx.execute(select(TICKETS.c.standing, func.count().label("number")).where(*narrowed).group_by(TICKETS.c.standing)).all()
-        return {tab: Count(sum(row.number for row in found if row.standing in TABS[tab])) for tab in tabs}
+    if found is not None:
+        counted = tx.execute(select(TICKETS.c.standing, func.count().label("number")).where(*narrowed).group_by(TICKETS.c.standing)).all()
+        return {tab: Count(sum(row.number for row in counted if row.standing in TABS[tab])) for tab in tabs}
     return count_rows(tx, TICKETS, {tab: [[*narrowed, TICKETS.c.standing == standing] for standing in TABS[tab]] for tab in tabs}, rest)
 
 
@@ -86,15 +87,22 @@ def unplaced(tx: Transaction, tenant: int) -> bool:
     return tx.scalar(query) is not None
 
 
-def _narrowed(tenant: int, filters: Mapping[str, str], text: str) -> tuple[list[ColumnElement[bool]] | None, list[Rest]]:
+def search_tickets(tx: Transaction, tenant: int, text: str) -> list[int] | None:
+    """The newest tickets with all these words in number, subject or customer (`store/ticket_words.py` says how many); None: nothing is searched for."""
+    if not text:
+        return None
+    words = wanted_words(text)
+    return list(tx.scalars(search_words(tenant, words))) if words else []
+
+
+def _narrowed(tx: Transaction, tenant: int, filters: Mapping[str, str], found: Collection[int] | None) -> tuple[list[ColumnElement[bool]] | None, list[Rest]]:
     """What the index walked begins with, and what is looked at row by row. None: nothing can fit."""
     begins: list[ColumnElement[bool]] = [TICKETS.c.tenant_id == tenant]
     rest: list[Rest] = []
-    words = wanted_words(text)
-    if text and not words:
-        return None, []
-    if words:
-        begins.append(TICKETS.c.id.in_(search_words(tenant, words)))
+    if found is not None:
+        if not found:
+            return None, []
+        begins.append(among(tx, TICKETS.c.id, found))
     asked = LISTING.offered(filters)
     for number, (name, one) in enumerate((n, f) for n, f in LISTING.filters.items() if n in asked):
         value: Any = asked[name]
@@ -102,7 +110,7 @@ def _narrowed(tenant: int, filters: Mapping[str, str], text: str) -> tuple[list[
             if not (value.isascii() and value.isdigit() and len(value) < 20):
                 return None, []
             value = int(value)
-        if number == 0 or words:  # what words found is few: everything else is looked at anyway
+        if number == 0 or found is not None:  # what words found is few: everything else is looked at anyway
             begins.append(TICKETS.c[one.column] == value)
         else:
             rest.append(partial(_is, one.column, value))

@@ -57,7 +57,7 @@ def asked_for(world: World) -> Iterator[tuple[str, Callable[[Transaction], Any]]
     yield "count of alerts", lambda tx: alert_list.count_alerts(tx, tenant, KIM)
     yield "count of commands", lambda tx: command_list.count_commands(tx, tenant)
     yield "count of deliveries", lambda tx: delivery_list.count_deliveries(tx, tenant, connections)
-    yield "words", lambda tx: ticket_list.list_tickets(tx, tenant, tab="all", text="login printer 7000017")
+    yield "words", lambda tx: ticket_list.list_tickets(tx, tenant, tab="all", found=ticket_list.search_tickets(tx, tenant, "login printer 7000017"))
     yield "deliveries of a ticket", lambda tx: delivery_list.list_deliveries(tx, tenant, connections, text="7000017")
 
 

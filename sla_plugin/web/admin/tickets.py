@@ -18,7 +18,7 @@ from sla_plugin.reports.command_list import list_commands
 from sla_plugin.reports.event_list import LISTING as EVENTS
 from sla_plugin.reports.event_list import list_events
 from sla_plugin.reports.standing import state_word
-from sla_plugin.reports.ticket_list import LISTING, OPEN, clocks_of_tickets, count_tickets, list_tickets, unplaced
+from sla_plugin.reports.ticket_list import LISTING, OPEN, clocks_of_tickets, count_tickets, list_tickets, search_tickets, unplaced
 from sla_plugin.services.choose_policy import choose_policy
 from sla_plugin.services.evaluate_promises import GRACE, complete_until, verdict_of
 from sla_plugin.services.extend_deadline import extend_deadline
@@ -77,9 +77,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
         tenant, now, view = viewer().tenant, viewer().now, list_view(LISTING, "state")
         state = view.kept.get("state", "") if view.kept.get("state", "") in dict(TABS) else ""
         with runtime.database.reading(viewer().tenant) as tx:
-            page = list_tickets(tx, tenant, tab=state, filters=view.filters, text=view.text, sort=view.sort, after=view.after)
+            found = search_tickets(tx, tenant, view.text)
+            page = list_tickets(tx, tenant, tab=state, filters=view.filters, found=found, sort=view.sort, after=view.after)
             cells = clock_cells(tx, tenant, clocks_of_tickets(tx, tenant, [r.Ticket.id for r in page.rows]), now)
-            counts = count_tickets(tx, tenant, filters=view.filters, text=view.text)
+            counts = count_tickets(tx, tenant, filters=view.filters, found=found)
             names = {str(c.id): c.name for c in list_connections(tx, tenant)}
             waits = unplaced(tx, tenant)
         counts[""] = plus(*(counts[standing] for standing in OPEN))

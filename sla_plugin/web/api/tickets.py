@@ -6,7 +6,7 @@ from marshmallow import fields
 
 from sla_plugin.reports.event_list import LISTING as EVENTS
 from sla_plugin.reports.event_list import count_events, list_events
-from sla_plugin.reports.ticket_list import LISTING, clocks_of_tickets, count_tickets, list_tickets
+from sla_plugin.reports.ticket_list import LISTING, clocks_of_tickets, count_tickets, list_tickets, search_tickets
 from sla_plugin.services.request_escalation import LONGEST, request_escalation
 from sla_plugin.store.db import Transaction
 from sla_plugin.store.tickets import ON_HOLD, STANDINGS, Ticket, get_promise, get_ticket
@@ -121,14 +121,15 @@ def resource(runtime: Runtime) -> Resource:
         """Tickets by their tightest deadline."""
         filters = filters_of(query, "connection", "priority", "assignee")
         filters |= {"customer": query["organization"]} if "organization" in query else {}
-        tab, text, tenant = "" if query["standing"] == "open" else query["standing"], query.get("q", ""), caller().tenant
+        tab, tenant = "" if query["standing"] == "open" else query["standing"], caller().tenant
         with runtime.database.reading(tenant) as tx:
+            found = search_tickets(tx, tenant, query.get("q", ""))
             page = walk(
                 LISTING,
                 query,
-                lambda after, limit: list_tickets(tx, tenant, tab=tab, filters=filters, text=text, sort=query["sort"], after=after, limit=limit),
+                lambda after, limit: list_tickets(tx, tenant, tab=tab, filters=filters, found=found, sort=query["sort"], after=after, limit=limit),
             )
-            count = count_tickets(tx, tenant, filters=filters, text=text, tabs=(tab,))[tab]
+            count = count_tickets(tx, tenant, filters=filters, found=found, tabs=(tab,))[tab]
             clocks = standing_clocks(tx, tenant, clocks_of_tickets(tx, tenant, [row.Ticket.id for row in page.rows]), caller().now)
         return walked_page(LISTING, query, page, count, [listed_ticket(row.Ticket, clocks.get(row.Ticket.id, [])) for row in page.rows])
 
