@@ -62,7 +62,7 @@ lint: $(TEST_STAMP)
 	$(BIN)/lint-imports
 
 test: lint
-	@$(BIN)/pytest -n $(or $(WORKERS),3) $(ARGS)
+	@$(BIN)/pytest -n $(or $(WORKERS),3) --dist worksteal $(ARGS)
 
 # a fixed hash seed: what a seed plays is the same every time
 faults: $(TEST_STAMP)
