@@ -79,7 +79,7 @@ def prepare_connection(tx: Transaction, tenant: int, form: ConnectionForm, outsi
         except InvalidDefinition as problem:
             wrong[problem.field] = problem.problem
         except ConfigurationError as problem:
-            wrong[field] = str(problem)
+            wrong[field] = str(problem).removeprefix(f"{form.name}: ")  # which says which connection of many
         return None
 
     name = fit("name", _name, form.name)
@@ -258,7 +258,7 @@ def _email(text: str) -> str:
 def _secret_text(text: str, name: str) -> str:
     text = text.strip()
     if not text or not text.isprintable() or any(c.isspace() for c in text):
-        raise InvalidDefinition(name, "is empty or holds spaces: copy it again")
+        raise InvalidDefinition(name, "this is empty or holds spaces: copy it again")
     return text
 
 

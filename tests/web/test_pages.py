@@ -117,7 +117,10 @@ def test_every_field_of_a_connection_that_is_wrong_says_so(small_world: World) -
     browser = browser_of(small_world)
     browser.get("/connections/new/zendesk")
     text = browser.post("/connections/new/zendesk", 422, name="", base_url="acme", email="kim", token="a b", assignee="Robot", mode="observe")
-    assert set(re.findall(r'id="e-(\w+)"', text)) == {"name", "base_url", "email", "token", "assignee"}
+    fields = ["name", "base_url", "email", "token", "assignee"]
+    assert re.findall(r'id="e-(\w+)"', text) == fields
+    assert re.findall(r'href="#f-(\w+)"', text) == fields, "the list above them has their order"
+    assert ">Zendesk assigns to a user id" in text
     assert re.search(r'value="observe" checked', text)
 
 

@@ -195,7 +195,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
 def problem_fields(problem: SlaPluginError) -> dict[str, str]:
     """A refusal as form errors: beside its field where it names one, or where the helpdesk's answer leads to one."""
     if isinstance(problem, InvalidFields):
-        return {field.split(".")[0]: sentence(said) for field, said in reversed(problem.problems.items())}  # of several within a field the first
+        found: dict[str, str] = {}
+        for field, said in problem.problems.items():
+            found.setdefault(field.split(".")[0], sentence(said))  # of several within a field the first
+        return found
     if isinstance(problem, InvalidDefinition):
         return {problem.field.split(".")[0]: sentence(problem.problem)}
     if isinstance(problem, PermanentFailure) and problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
