@@ -1,5 +1,5 @@
 # make run    everything on this machine, at http://127.0.0.1:8080
-# make test   lint and all tests, on SQLite and on Postgres; WORKERS=3 at once (a third of the time tests wait for processes)
+# make test   lint and all tests, on SQLite and on Postgres; WORKERS=2 at once
 # make faults kills, stops and lost answers at every COMMIT and every call, 2,000 random schedules; SEED=N DATABASE=sqlite plays one again
 # make translations   the catalogues of other languages brought up to date; prints what waits to be translated
 # make demo   the product beside a Zendesk simulator; CHECK=1 plays one breach and reports by exit code
@@ -62,7 +62,7 @@ lint: $(TEST_STAMP)
 	$(BIN)/lint-imports
 
 test: lint
-	@$(BIN)/pytest -n $(or $(WORKERS),3) --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n $(or $(WORKERS),2) $(ARGS)
 
 # a fixed hash seed: what a seed plays is the same every time
 faults: $(TEST_STAMP)

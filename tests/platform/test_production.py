@@ -174,7 +174,7 @@ def test_workers_asked_to_end(production: Production) -> None:
         load.some(600)
     production.environment["SLA_BATCH_SIZE"] = "5"
     (inbox,) = production.start("worker", "inbox")
-    eventually(lambda: production.count("deliveries")["applied"] > 0, 10, "it works")
+    eventually(lambda: production.count("deliveries")["applied"] > 0, 60, "it works")
     assert ended(inbox) < 10
     left = production.count("deliveries")
     production.environment["SLA_BATCH_SIZE"] = "200"
@@ -189,7 +189,7 @@ def test_workers_asked_to_end(production: Production) -> None:
         desk.faults.extend(Fault(after=after) for after in hung)
         (outbox,) = production.start("worker", "outbox")
         tickets = [desk.open_ticket(priority="high") for _ in range(2)]
-        eventually(lambda: len(desk.applied) >= 2, 10, "both calls are under way")
+        eventually(lambda: len(desk.applied) >= 2, 60, "both calls are under way")
         assert ended(outbox) < 10
         assert production.count("calls") == {"sent": 1, "waiting": 1}
         production.start("worker", "outbox")
@@ -208,7 +208,7 @@ def test_a_second_signal_ends_at_once(production: Production) -> None:
         desk.faults.append(Fault(after=lambda: time.sleep(4)))
         (outbox,) = production.start("worker", "outbox")
         ticket = desk.open_ticket(priority="high")
-        eventually(lambda: desk.applied, 10, "a call is under way")
+        eventually(lambda: desk.applied, 60, "a call is under way")
         outbox.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         outbox.send_signal(signal.SIGTERM)
