@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 
 from sla_plugin.language import gettext
 from sla_plugin.store.db import APP_ROLE, DUTY_ROLE, Base
@@ -64,7 +64,7 @@ def enforce(connection: Connection) -> bool:
     """Bring roles and policies about where they are missing; False on SQLite, or where the login may not make the roles and nobody has made them."""
     if connection.dialect.name != "postgresql":
         return False
-    had = {role for role in ROLES if _have_role(connection, role)}
+    had = {role for role in ROLES if have_role(connection, role)}
     if had != set(ROLES):
         return False
     guarded = _guarded(connection)
@@ -99,8 +99,11 @@ def _guarded(connection: Connection) -> set[str]:
     return {row[0] for row in found}
 
 
-def _have_role(connection: Connection, role: str) -> bool:
-    """Make a role that owns nothing, and the login a member of it; False where the login may not. Membership alone gives nothing: one has to act as it."""
+def have_role(connection: Connection, role: str, *, again: bool = True) -> bool:
+    """Make a role that owns nothing, and the login a member of it; False where the login may not. Membership alone gives nothing: one has to act as it.
+
+    Roles are the server's: another installation on it may make the same one at this moment, then we look `again`.
+    """
     try:
         with connection.begin_nested():
             if not _is_role(connection, role):
@@ -109,6 +112,10 @@ def _have_role(connection: Connection, role: str) -> bool:
                 connection.exec_driver_sql(f"GRANT {role} TO SESSION_USER{_WITHOUT_INHERITING if _version(connection) >= 160000 else ''}")
     except ProgrammingError:  # not allowed to make roles, or another installation's login made it
         return _is_role(connection, role) and bool(connection.exec_driver_sql("SELECT pg_has_role(session_user, %s, 'MEMBER')", (role,)).scalar())
+    except (IntegrityError, InternalError):
+        if not again:
+            raise
+        return have_role(connection, role, again=False)
     return True
 
 

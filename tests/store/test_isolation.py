@@ -3,13 +3,14 @@
 import ast
 import inspect
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, insert, select, text, update
 from sqlalchemy import event as listen
-from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from sla_plugin.settings import Settings
@@ -17,10 +18,11 @@ from sla_plugin.store import schema
 from sla_plugin.store.bulk import of_tenant
 from sla_plugin.store.db import APP_ROLE, DUTY_ROLE, Database, Statements, open_database
 from sla_plugin.store.duties import Duty
-from sla_plugin.store.isolation import OPEN_TABLES, POLICIES, ROLES, guarded_tables, isolation, owner_column
+from sla_plugin.store.isolation import OPEN_TABLES, POLICIES, ROLES, guarded_tables, have_role, isolation, owner_column
 from sla_plugin.store.schema import METADATA
 from sla_plugin.store.tickets import Ticket
 from tests.conftest import run_statement
+from tests.journeys.product import eventually
 from tests.web.conftest import page_settings
 from tests.web.world import World, full_world
 
@@ -370,3 +372,26 @@ def test_sqlite_says_that_the_code_alone_keeps_apart(sqlite_url: str, tmp_path: 
     engine = open_database(sqlite_url, tmp_path).engine
     assert isolation(engine).state == "off"
     engine.dispose()
+
+
+@pytest.mark.postgres
+def test_two_installations_on_one_server_make_a_role_at_once(postgres_template: str) -> None:
+    engine = create_engine(postgres_template.format(database="postgres"))
+
+    def second() -> bool:
+        with engine.connect() as connection, connection.begin():
+            return have_role(connection, "made_twice")
+
+    def waits() -> bool:
+        with engine.connect() as connection:  # anew: what others do is looked up once a transaction
+            sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE ROLE made_twice%'"
+            return bool(connection.execute(text(sql)).scalar())
+
+    with ThreadPoolExecutor(1) as pool:
+        with engine.connect() as first, first.begin():
+            assert have_role(first, "made_twice")
+            other = pool.submit(second)
+            eventually(waits, 20, "the second waits for the first")
+        assert other.result(20)
+    engine.dispose()
+    run_statement(postgres_template, "DROP ROLE made_twice")
