@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -152,6 +152,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
     # webhooks never reach Flask: the door answers them with the same limits and logs, at a fraction of the cost
     door = WebhookDoor(app.wsgi_app, runtime.database, runtime.outside, runtime.clock, tally)
     outermost = Headers(door, https=settings.public_url.startswith("https://"))
-    app.wsgi_app = TrueAddress(outermost, settings.trusted_proxies) if settings.trusted_proxies else outermost  # type: ignore[method-assign]
+    # Flask's documentation wraps it so; its types know a method only
+    cast(Any, app).wsgi_app = TrueAddress(outermost, settings.trusted_proxies) if settings.trusted_proxies else outermost
     app.extensions["sla_plugin"] = runtime
     return app

@@ -15,13 +15,14 @@ class ConfigurationError(SlaPluginError):
 class InvalidDefinition(SlaPluginError):
     """A calendar, policy or rule that cannot work; raised at construction.
 
-    `field` names the place in the definition, e.g. `policies[0].targets.resolution.P1`.
+    `field` names the place in the definition, e.g. `policies[0].targets.resolution.P1`; `problems` is every field that is wrong, with what is.
     """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+        self.problems: Mapping[str, str] = {field: problem}
 
 
 class InvalidFields(InvalidDefinition):

@@ -165,7 +165,7 @@ def postgres_copy(server: str, template: str) -> Iterator[str]:
 def run_statement(server: str, sql: str) -> None:
     """Run a statement about databases."""
     with psycopg.connect(server.format(database="postgres").replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(sql)  # type: ignore[call-overload]
+        connection.execute(sql.encode())
 
 
 # --- Redis -----------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def prepare_connection(tx: Transaction, tenant: int, form: ConnectionForm, outsi
         wrong["name"] = f"there is no connection {name!r} to change: make it first"
     if known is not None and update and known.connector != form.connector:
         wrong["connector"] = f"{name!r} is a {known.connector} connection; a connection never changes its connector, make a new one"
-    known = None if wrong else known
+    known = None if wrong else known  # somebody else's account is not looked into
     form = replace(
         form,
         name=name or "",

@@ -89,13 +89,12 @@ def upgrade(engine: Engine, to: str | None = None, migrations: Path = MIGRATIONS
 
 
 def _migrate(connection: Connection, to: str, migrations: Path) -> None:
-    from alembic import command  # noqa: PLC0415 - it costs 0.15 s, and most starts have nothing to migrate
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command, config  # noqa: PLC0415 - they cost 0.15 s, and most starts have nothing to migrate
 
-    config = Config()
-    config.set_main_option("script_location", str(migrations))
-    config.attributes["connection"] = connection
-    command.upgrade(config, to)
+    told = config.Config()
+    told.set_main_option("script_location", str(migrations))
+    told.attributes["connection"] = connection
+    command.upgrade(told, to)
     if connection.dialect.name == "sqlite" and (broken := connection.execute(text("PRAGMA foreign_key_check")).all()):
         raise ConfigurationError(f"the migration would leave rows that refer to nothing ({broken[0][0]}); nothing is changed")
     connection.commit()

@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from sla_plugin.engine.durations import DAY
-from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition, InvalidFields, PermanentFailure, SlaPluginError, TemporaryFailure
+from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition, PermanentFailure, SlaPluginError, TemporaryFailure
 from sla_plugin.language import gettext, marked
 from sla_plugin.reports import queries
 from sla_plugin.reports.command_list import count_commands, list_commands
@@ -194,13 +194,11 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
 def problem_fields(problem: SlaPluginError) -> dict[str, str]:
     """A refusal as form errors: beside its field where it names one, or where the helpdesk's answer leads to one."""
-    if isinstance(problem, InvalidFields):
+    if isinstance(problem, InvalidDefinition):
         found: dict[str, str] = {}
         for field, said in problem.problems.items():
             found.setdefault(field.split(".")[0], sentence(said))  # of several within a field the first
         return found
-    if isinstance(problem, InvalidDefinition):
-        return {problem.field.split(".")[0]: sentence(problem.problem)}
     if isinstance(problem, PermanentFailure) and problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return {"token": sentence(str(problem))}
     if isinstance(problem, PermanentFailure | TemporaryFailure):

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition, InvalidFields
+from sla_plugin.errors import ConfigurationError, ConnectorError, InvalidDefinition
 from sla_plugin.logs import where
 from sla_plugin.store.ids import new_id
 
@@ -97,7 +97,7 @@ def invalid(errors: Mapping[str, str]) -> Problem:
 
 def invalid_definition(problem: InvalidDefinition) -> Response:
     """What a service refused."""
-    return problem_answer(invalid(problem.problems if isinstance(problem, InvalidFields) else {problem.field: problem.problem}))
+    return problem_answer(invalid(problem.problems))
 
 
 def not_possible(problem: ConfigurationError) -> Response:
